@@ -1,0 +1,18 @@
+module github.com/keyturn/keyturn/bench
+
+go 1.26.0
+
+require modernc.org/sqlite v1.60.1
+
+require (
+	github.com/dustin/go-humanize v1.0.1 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	modernc.org/libc v1.77.1 // indirect
+	modernc.org/mathutil v1.7.1 // indirect
+	modernc.org/memory v1.12.1 // indirect
+)
+
+// The benchmark measures the product in this checkout, never a release.
+replace github.com/keyturn/keyturn => ../

@@ -1,0 +1,231 @@
+package access
+
+import (
+	"context"
+	"time"
+
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/policy"
+	"github.com/keyturn/keyturn/internal/sensitive"
+	"github.com/keyturn/keyturn/internal/store"
+)
+
+func (s *Service) manage(ctx context.Context, facts map[string]string, work func(*store.Tx, guard.Permit) error) error {
+	who := guard.CallerOf(ctx).Principal
+	op := guard.Op{Action: policy.AccessManage, Resource: policy.Resource{Org: who.Org}, Detail: facts}
+	return s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
+		if err := work(tx, p); err != nil {
+			return err
+		}
+		return s.changed(ctx, tx)
+	})
+}
+
+func (s *Service) ask(ctx context.Context, list string, work func(org domain.OrgID) error) error {
+	who := guard.CallerOf(ctx).Principal
+	op := guard.Op{Action: policy.AccessRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"list": list}}
+	return s.door.Read(ctx, op, func(p guard.Permit) error { return work(p.Org()) })
+}
+
+// CreateIdentity makes a machine identity. It may do nothing until it is given a role.
+func (s *Service) CreateIdentity(ctx context.Context, name string, ttl time.Duration) (store.Identity, error) {
+	label, err := domain.ParseLabel(name)
+	if err != nil {
+		return store.Identity{}, err
+	}
+	if ttl == 0 {
+		ttl = defaultTokenTTL
+	}
+	if ttl < minTokenTTL || ttl > maxTokenTTL {
+		return store.Identity{}, fault.New(fault.Invalid, "the token lifetime must be between %v and 366 days", minTokenTTL).WithField("/token_ttl", "out of range")
+	}
+	var row store.Identity
+	err = s.manage(ctx, map[string]string{"identity": name}, func(tx *store.Tx, p guard.Permit) error {
+		if _, err := tx.IdentityByName(ctx, p.Org(), label); err == nil {
+			return fault.New(fault.Exists, "an identity of this name exists already")
+		} else if fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+		row = store.Identity{ID: domain.NewID[domain.IdentityID](), Org: p.Org(), Name: label, TokenTTL: ttl.Milliseconds(), CreatedAt: tx.Now()}
+		return tx.PutIdentity(ctx, &row)
+	})
+	return row, err
+}
+
+// Identities lists the machines.
+func (s *Service) Identities(ctx context.Context) ([]store.Identity, error) {
+	var out []store.Identity
+	err := s.ask(ctx, "identities", func(org domain.OrgID) (err error) {
+		out, err = s.db.Identities(ctx, org)
+		return err
+	})
+	return out, err
+}
+
+// identity finds one by id or name inside a transaction.
+func identity(ctx context.Context, q store.Queries, org domain.OrgID, name string) (store.Identity, error) {
+	var row store.Identity
+	var err error
+	if domain.IsID(name) {
+		row, err = q.Identity(ctx, domain.IdentityID(name))
+	} else {
+		row, err = q.IdentityByName(ctx, org, domain.Label(name))
+	}
+	if err == nil && row.Org != org {
+		return store.Identity{}, guard.Missing()
+	}
+	return row, err
+}
+
+// DisableIdentity ends a machine: its tokens and client secrets are refused from now on. Enabling is the opposite.
+func (s *Service) DisableIdentity(ctx context.Context, name string, disabled bool) error {
+	return s.manage(ctx, map[string]string{"identity": name}, func(tx *store.Tx, p guard.Permit) error {
+		row, err := identity(ctx, tx.Queries, p.Org(), name)
+		if err != nil {
+			return err
+		}
+		row.Disabled = disabled
+		return tx.PutIdentity(ctx, &row)
+	})
+}
+
+// AddClientSecret makes a client secret for a machine; it is shown once. A ttl of 0 means that it does not end by itself.
+func (s *Service) AddClientSecret(ctx context.Context, name, label string, ttl time.Duration) (store.ClientSecret, sensitive.Value, error) {
+	if ttl < 0 || ttl > 10*maxTokenTTL {
+		return store.ClientSecret{}, sensitive.Value{}, fault.New(fault.Invalid, "the lifetime is out of range").WithField("/ttl", "want 0 for none, or up to ten years")
+	}
+	var row store.ClientSecret
+	value := domain.NewToken(domain.ClientSecret)
+	err := s.manage(ctx, map[string]string{"identity": name, "client_secret": "add"}, func(tx *store.Tx, p guard.Permit) error {
+		i, err := identity(ctx, tx.Queries, p.Org(), name)
+		if err != nil {
+			return err
+		}
+		hash := domain.TokenHash(string(value.Reveal()))
+		row = store.ClientSecret{ID: domain.NewID[string](), Org: i.Org, Identity: i.ID, Hash: hash[:], Name: label, CreatedAt: tx.Now()}
+		if ttl > 0 {
+			row.ExpiresAt = tx.Now() + ttl.Milliseconds()
+		}
+		return tx.PutClientSecret(ctx, &row)
+	})
+	return row, value, err
+}
+
+// ClientSecrets lists those of a machine, without the secrets.
+func (s *Service) ClientSecrets(ctx context.Context, name string) ([]store.ClientSecret, error) {
+	var out []store.ClientSecret
+	err := s.ask(ctx, "client secrets", func(org domain.OrgID) error {
+		i, err := identity(ctx, s.db.Queries, org, name)
+		if err != nil {
+			return err
+		}
+		out, err = s.db.ClientSecrets(ctx, i.ID)
+		return err
+	})
+	return out, err
+}
+
+// RevokeClientSecret ends one. Tokens that it already gave live to their end; disable the identity to end those too.
+func (s *Service) RevokeClientSecret(ctx context.Context, name, id string) error {
+	return s.manage(ctx, map[string]string{"identity": name, "client_secret": "revoke"}, func(tx *store.Tx, p guard.Permit) error {
+		i, err := identity(ctx, tx.Queries, p.Org(), name)
+		if err != nil {
+			return err
+		}
+		all, err := tx.ClientSecrets(ctx, i.ID)
+		if err != nil {
+			return err
+		}
+		for _, row := range all {
+			if row.ID == id {
+				row.RevokedAt = tx.Now()
+				return tx.PutClientSecret(ctx, &row)
+			}
+		}
+		return guard.Missing()
+	})
+}
+
+// CreateUser makes a person with a first password.
+func (s *Service) CreateUser(ctx context.Context, email, name string, password sensitive.Value) (store.Person, error) {
+	address, err := domain.ParseEmail(email)
+	if err != nil {
+		return store.Person{}, err
+	}
+	if name == "" {
+		name = string(address)
+	}
+	label, err := domain.ParseLabel(name)
+	if err != nil {
+		return store.Person{}, err
+	}
+	if err := CheckPassword(password); err != nil {
+		return store.Person{}, err
+	}
+	hash, err := s.hashPassword(ctx, password)
+	if err != nil {
+		return store.Person{}, err
+	}
+	var row store.Person
+	err = s.manage(ctx, map[string]string{"user": string(address)}, func(tx *store.Tx, p guard.Permit) error {
+		if _, err := tx.PersonByEmail(ctx, address); err == nil {
+			return fault.New(fault.Exists, "a user with this address exists already")
+		} else if fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+		row = store.Person{ID: domain.NewID[domain.UserID](), Org: p.Org(), Email: address, Name: label, Password: hash, CreatedAt: tx.Now()}
+		return tx.PutPerson(ctx, &row)
+	})
+	return row, err
+}
+
+// Users lists the people.
+func (s *Service) Users(ctx context.Context) ([]store.Person, error) {
+	var out []store.Person
+	err := s.ask(ctx, "users", func(org domain.OrgID) (err error) {
+		out, err = s.db.Persons(ctx, org)
+		return err
+	})
+	return out, err
+}
+
+// DisableUser ends a person's access at once; enabling is the opposite.
+func (s *Service) DisableUser(ctx context.Context, id domain.UserID, disabled bool) error {
+	return s.manage(ctx, map[string]string{"user": string(id)}, func(tx *store.Tx, p guard.Permit) error {
+		row, err := tx.Person(ctx, id)
+		if err != nil {
+			return err
+		}
+		if row.Org != p.Org() {
+			return guard.Missing()
+		}
+		if disabled && string(id) == p.Principal().ID {
+			return fault.New(fault.Conflict, "you cannot disable yourself").WithHint("ask another admin")
+		}
+		row.Disabled = disabled
+		return tx.PutPerson(ctx, &row)
+	})
+}
+
+// EternalSecrets counts client secrets that never expire by themselves.
+func (s *Service) EternalSecrets(ctx context.Context, p guard.Permit) (int, error) {
+	all, err := s.db.Identities(ctx, p.Org())
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, i := range all {
+		secrets, err := s.db.ClientSecrets(ctx, i.ID)
+		if err != nil {
+			return 0, err
+		}
+		for _, c := range secrets {
+			if c.RevokedAt == 0 && c.ExpiresAt == 0 && !i.Disabled {
+				n++
+			}
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,17 @@
+package access
+
+import "github.com/keyturn/keyturn/internal/store"
+
+// What surfaces see of stored rows. They import this package and never the store.
+type (
+	// Token is what is known of a token.
+	Token = store.Token
+	// Identity is a machine.
+	Identity = store.Identity
+	// ClientSecret is what is known of a machine's secret.
+	ClientSecret = store.ClientSecret
+	// User is a person.
+	User = store.Person
+	// GrantRow is a role that was given.
+	GrantRow = store.Grant
+)

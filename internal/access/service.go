@@ -1,0 +1,64 @@
+// Package access knows who somebody is: users, machine identities, credentials, tokens and grants. Tokens are random and
+// stored hashed; passwords are stretched with argon2id behind a semaphore.
+package access
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/store"
+)
+
+// How long credentials live.
+const (
+	SessionTTL      = 7 * 24 * time.Hour
+	defaultTokenTTL = time.Hour            // of a machine identity's access token, unless the identity says otherwise
+	maxTokenTTL     = 366 * 24 * time.Hour // nothing lives for ever
+	minTokenTTL     = time.Second
+)
+
+// Service answers who somebody is and changes what he was given.
+type Service struct {
+	db    *store.DB
+	door  *guard.Door
+	setup Setup
+
+	passwords chan struct{} // one slot for each argon2id computation that may run at once
+	attempts  *attempts
+	// refusals bounds how many refused tokens are recorded in a second; unrecorded counts the rest.
+	refusals   *rate.Limiter
+	unrecorded atomic.Int64
+
+	mu         sync.RWMutex
+	generation int // moved on by every change of access, so that nothing stale is entered
+	principals map[[32]byte]*domain.Principal
+}
+
+// refusalsPerSecond is more than people and broken scripts make.
+const refusalsPerSecond = 20
+
+// maxPrincipals bounds the cache of tokens that were seen; past it the cache starts anew.
+const maxPrincipals = 100_000
+
+// New builds the service.
+func New(db *store.DB, door *guard.Door, setup Setup) *Service {
+	s := &Service{db: db, door: door, setup: setup, passwords: make(chan struct{}, passwordSlots),
+		attempts: newAttempts(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), principals: map[[32]byte]*domain.Principal{}}
+	db.Hear(s.hear)
+	return s
+}
+
+func (s *Service) hear(f store.Feed) {
+	if f.Kind != store.FeedAccess {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+	clear(s.principals)
+}

@@ -1,0 +1,224 @@
+package access
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/policy"
+	"github.com/keyturn/keyturn/internal/sensitive"
+	"github.com/keyturn/keyturn/internal/store"
+)
+
+// putToken makes a token for a principal; only its hash is stored.
+func putToken(ctx context.Context, tx *store.Tx, row store.Token) (store.Token, sensitive.Value, error) {
+	value := domain.NewToken(row.Kind)
+	hash := domain.TokenHash(string(value.Reveal()))
+	row.ID, row.Hash, row.CreatedAt = domain.NewID[domain.TokenID](), hash[:], tx.Now()
+	return row, value, tx.PutToken(ctx, &row)
+}
+
+// Authenticate finds who shows a token. An unknown, revoked or expired token and one of a disabled principal are refused
+// alike.
+func (s *Service) Authenticate(ctx context.Context, token string) (*domain.Principal, error) {
+	hash := domain.TokenHash(token)
+	s.mu.RLock()
+	p, generation := s.principals[hash], s.generation
+	s.mu.RUnlock()
+	if p == nil {
+		var err error
+		if p, err = s.load(ctx, token, hash); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		if s.generation == generation { // otherwise something was revoked meanwhile, perhaps this
+			if len(s.principals) >= maxPrincipals {
+				clear(s.principals)
+			}
+			s.principals[hash] = p
+		}
+		s.mu.Unlock()
+	}
+	if p.ExpiresAt != 0 && time.Now().UnixMilli() >= p.ExpiresAt {
+		return nil, unknown().WithHint("the token has expired: log in again")
+	}
+	return p, nil
+}
+
+func unknown() *fault.Error {
+	return fault.New(fault.Unauthenticated, "the token is not valid: unknown, expired or revoked").WithHint("log in with: keyturn login")
+}
+
+func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domain.Principal, error) {
+	if kind, err := domain.CheckToken(token); err != nil {
+		return nil, err
+	} else if kind == domain.ClientSecret || kind == domain.SetupToken {
+		return nil, fault.New(fault.Unauthenticated, "this is not an access token").WithHint("log in with it first: keyturn login --client-id ID")
+	}
+	row, err := s.db.TokenByHash(ctx, hash[:])
+	if err != nil {
+		if fault.KindOf(err) == fault.NotFound {
+			return nil, unknown()
+		}
+		return nil, err
+	}
+	if row.RevokedAt != 0 {
+		return nil, unknown()
+	}
+	name, disabled, err := s.nameOf(ctx, s.db.Queries, row.PrincipalKind, row.PrincipalID)
+	if err != nil {
+		return nil, err
+	}
+	if disabled {
+		return nil, unknown()
+	}
+	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt}
+	p.Grants, err = grantsOf(ctx, s.db.Queries, row.PrincipalID)
+	return p, err
+}
+
+func grantsOf(ctx context.Context, q store.Queries, principal string) ([]domain.Grant, error) {
+	rows, err := q.GrantsOf(ctx, principal)
+	if err != nil {
+		return nil, err
+	}
+	var out []domain.Grant
+	for _, g := range rows {
+		out = append(out, domain.Grant{Project: g.Project, Env: g.Env, Role: g.Role})
+	}
+	return out, nil
+}
+
+func (s *Service) nameOf(ctx context.Context, q store.Queries, kind domain.PrincipalKind, id string) (name string, disabled bool, err error) {
+	if kind == domain.User {
+		row, err := q.Person(ctx, domain.UserID(id))
+		return string(row.Email), row.Disabled, err
+	}
+	row, err := q.Identity(ctx, domain.IdentityID(id))
+	return string(row.Name), row.Disabled, err
+}
+
+// Places finds the ids of a project and of its environments by slug, so that scopes can be written in words.
+type Places interface {
+	Place(ctx context.Context, project string) (domain.ProjectID, map[domain.Slug]domain.EnvID, error)
+}
+
+// TokenInput is what a new token may do and for how long.
+type TokenInput struct {
+	Name    string
+	Project string // slug or id
+	Scopes  string // as domain.ParseScopes takes it
+	TTL     time.Duration
+}
+
+// CreateToken makes an API token that acts as the caller, narrowed to scopes: it can never do more than he.
+func (s *Service) CreateToken(ctx context.Context, places Places, in TokenInput) (store.Token, sensitive.Value, error) {
+	if in.TTL < minTokenTTL || in.TTL > maxTokenTTL {
+		return store.Token{}, sensitive.Value{}, fault.New(fault.Invalid, "the lifetime must be between %v and 366 days", minTokenTTL).WithField("/ttl", "out of range")
+	}
+	if in.Name == "" {
+		in.Name = "token"
+	}
+	if _, err := domain.ParseLabel(in.Name); err != nil {
+		return store.Token{}, sensitive.Value{}, err
+	}
+	texts, err := domain.ParseScopes(in.Scopes)
+	if err != nil {
+		return store.Token{}, sensitive.Value{}, err
+	}
+	who := guard.CallerOf(ctx).Principal
+	project, envs, err := places.Place(ctx, in.Project)
+	if err != nil {
+		return store.Token{}, sensitive.Value{}, s.door.Miss(ctx, guard.Op{Action: policy.TokenCreate}, err)
+	}
+	var scopes []domain.Scope
+	for _, t := range texts {
+		scope := domain.Scope{Project: project, Path: t.Path, Verbs: t.Verbs}
+		if t.Env != "*" {
+			id, ok := envs[domain.Slug(t.Env)]
+			if !ok {
+				return store.Token{}, sensitive.Value{}, s.door.Miss(ctx, guard.Op{Action: policy.TokenCreate}, fault.New(fault.NotFound, "no such environment"))
+			}
+			scope.Env = id
+		}
+		scopes = append(scopes, scope)
+	}
+	var row store.Token
+	var value sensitive.Value
+	op := guard.Op{Action: policy.TokenCreate, Resource: policy.Resource{Org: who.Org, Project: project}, Detail: map[string]string{"scopes": in.Scopes, "name": in.Name}}
+	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) (err error) {
+		row, value, err = putToken(ctx, tx, store.Token{Org: p.Org(), Kind: domain.APIToken, Name: in.Name, PrincipalKind: p.Principal().Kind,
+			PrincipalID: p.Principal().ID, Scopes: scopes, ExpiresAt: tx.Now() + in.TTL.Milliseconds()})
+		return err
+	})
+	return row, value, err
+}
+
+// Tokens lists the caller's own tokens, or everybody's for those who may see them.
+func (s *Service) Tokens(ctx context.Context, all bool) ([]store.Token, error) {
+	who := guard.CallerOf(ctx).Principal
+	op := guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"list": "tokens"}}
+	if all {
+		op.Action = policy.AccessRead
+	}
+	var out []store.Token
+	err := s.door.Read(ctx, op, func(p guard.Permit) (err error) {
+		if all {
+			out, err = s.db.Tokens(ctx, p.Org())
+		} else {
+			out, err = s.db.TokensOf(ctx, who.ID)
+		}
+		return err
+	})
+	return out, err
+}
+
+// RevokeToken ends a token at once, on every server. One's own may always be ended, others' by those who manage access.
+func (s *Service) RevokeToken(ctx context.Context, id domain.TokenID) error {
+	who := guard.CallerOf(ctx).Principal
+	row, err := s.db.Token(ctx, id)
+	op := guard.Op{Action: policy.TokenRevoke, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"token": string(id)}}
+	if err != nil || row.Org != who.Org {
+		if err == nil {
+			err = fault.New(fault.NotFound, "no such token")
+		}
+		return s.door.Miss(ctx, op, err)
+	}
+	if row.PrincipalID != who.ID {
+		op.Action = policy.AccessManage
+	}
+	return s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
+		row, err := tx.Token(ctx, id)
+		if err != nil {
+			return err
+		}
+		if row.RevokedAt != 0 {
+			return nil
+		}
+		row.RevokedAt = tx.Now()
+		if err := tx.PutToken(ctx, &row); err != nil {
+			return err
+		}
+		return s.changed(ctx, tx)
+	})
+}
+
+// Refused records that a credential was refused and gives the cause back. A flood of them is recorded in part: the log is
+// for evidence, not for an attacker to fill the disk with.
+func (s *Service) Refused(ctx context.Context, cause error) error {
+	if fault.KindOf(cause) != fault.Unauthenticated {
+		return cause
+	}
+	if !s.refusals.Allow() {
+		s.unrecorded.Add(1)
+		return cause
+	}
+	op := guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"token": "refused"}}
+	if n := s.unrecorded.Swap(0); n > 0 {
+		op.Detail["not_recorded_before"] = strconv.FormatInt(n, 10)
+	}
+	return s.door.Fail(ctx, op, cause)
+}

@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyturn/keyturn/api"
+	"github.com/keyturn/keyturn/client"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/term"
+)
+
+// loginFlags are the ways to prove who one is.
+type loginFlags struct {
+	email, passwordFile    string
+	clientID, clientSecret string // clientSecret is a file
+	printToken             bool
+}
+
+// loggedIn is what a login tells; the token stays out of it.
+type loggedIn struct {
+	Server    string    `json:"server"`
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+func (a *app) loginCommand() *cobra.Command {
+	var l loginFlags
+	c := &cobra.Command{
+		Use:   "login",
+		Short: "Log in; the session is stored for this user and server",
+		Long: `Log in and store the session, readable by you only. People give address and password; machines give a client id and a
+client secret, which is better kept in KEYTURN_CLIENT_SECRET or a file than on a command line.`,
+		Example: `  keyturn login --email you@example.com
+  KEYTURN_CLIENT_SECRET=... keyturn login --client-id ID --print-token`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			server, err := a.trusted()
+			if err != nil {
+				return err
+			}
+			session, err := a.login(cmd.Context(), server, l)
+			if err != nil {
+				return err
+			}
+			if l.printToken {
+				_, err = fmt.Fprintln(a.out, session.Token)
+				return err
+			}
+			if err := a.remember(server, credential{session.Token, session.Name, &session.ExpiresAt}); err != nil {
+				return err
+			}
+			return a.print(loggedIn{server, session.ID, session.Name, session.ExpiresAt}, func(w io.Writer) {
+				_, _ = fmt.Fprintf(w, "Logged in to %s as %s until %s.\n", server, term.Clean(session.Name), when(session.ExpiresAt))
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&l.email, "email", "", "address of a person")
+	f.StringVar(&l.passwordFile, "password-file", "", "file with the password, - for standard input; asked for otherwise")
+	f.StringVar(&l.clientID, "client-id", "", "id of a machine identity (KEYTURN_CLIENT_ID)")
+	f.StringVar(&l.clientSecret, "client-secret-file", "", "file with the client secret, - for standard input (else KEYTURN_CLIENT_SECRET)")
+	f.BoolVar(&l.printToken, "print-token", false, "print the token and store nothing")
+	c.MarkFlagsMutuallyExclusive("email", "client-id")
+	return c
+}
+
+func (a *app) login(ctx context.Context, server string, l loginFlags) (api.Session, error) {
+	c, err := a.dial(server, "")
+	if err != nil {
+		return api.Session{}, err
+	}
+	if id := first(l.clientID, a.getenv("KEYTURN_CLIENT_ID")); id != "" && l.email == "" {
+		secret, err := a.clientSecret(l.clientSecret)
+		if err != nil {
+			return api.Session{}, err
+		}
+		return c.LoginIdentity(ctx, api.IdentityLoginRequest{ClientID: id, ClientSecret: secret})
+	}
+	email, err := a.ask(l.email, "E-mail:", "email")
+	if err != nil {
+		return api.Session{}, err
+	}
+	password, err := a.password(l.passwordFile, fmt.Sprintf("Password of %s at %s:", email, server), false)
+	if err != nil {
+		return api.Session{}, err
+	}
+	return c.Login(ctx, api.LoginRequest{Email: email, Password: password})
+}
+
+func (a *app) clientSecret(file string) (string, error) {
+	if file != "" {
+		return a.passwordFrom(file)
+	}
+	if s := strings.TrimSpace(a.getenv("KEYTURN_CLIENT_SECRET")); s != "" {
+		return s, nil
+	}
+	return "", fault.New(fault.Invalid, "there is no client secret").WithHint("set KEYTURN_CLIENT_SECRET, or add --client-secret-file FILE")
+}
+
+func (a *app) logoutCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "logout",
+		Short: "End the session, on the server and here",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			server, err := a.server()
+			if err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			// A token that the server does not know any more is as good as ended.
+			if err := c.Logout(cmd.Context()); err != nil && !errors.Is(err, client.Unauthenticated) {
+				return err
+			}
+			if a.flags.token == "" && a.getenv("KEYTURN_TOKEN") == "" {
+				if err := a.forget(server.address); err != nil {
+					return err
+				}
+			}
+			return a.print(api.Done{Done: true}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Logged out of %s.\n", server.address) })
+		},
+	}
+}
+
+func (a *app) whoamiCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "whoami",
+		Short: "Tell who you are and what you were given",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			who, err := c.WhoAmI(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.print(who, func(w io.Writer) {
+				_, _ = fmt.Fprintf(w, "%s (%s) at %s\n", term.Clean(who.Name), who.Kind, c.Server())
+				if who.ExpiresAt != nil {
+					_, _ = fmt.Fprintf(w, "token ends %s\n", when(*who.ExpiresAt))
+				}
+				for _, g := range who.Grants {
+					_, _ = fmt.Fprintf(w, "role %s in %s\n", g.Role, roleWhere(g.ProjectID, g.EnvID))
+				}
+				for _, s := range who.Scopes {
+					_, _ = fmt.Fprintf(w, "token narrowed to %s\n", scopeText(s))
+				}
+			})
+		},
+	}
+}
+
+func roleWhere(project, env string) string {
+	switch {
+	case project == "":
+		return "the whole organisation"
+	case env == "":
+		return "project " + project
+	}
+	return "project " + project + ", environment " + env
+}
+
+func scopeText(s api.Scope) string {
+	return fmt.Sprintf("%s: %s (%s)", roleWhere(s.ProjectID, s.EnvID), s.Path, strings.Join(s.Actions, ", "))
+}

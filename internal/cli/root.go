@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Groups of the help.
+const (
+	groupSecrets = "secrets"
+	groupHistory = "history"
+	groupUse     = "use"
+	groupPlaces  = "places"
+	groupAccess  = "access"
+	groupServer  = "server"
+)
+
+// Main runs the command line of the process and gives its exit code.
+func Main(version string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends at once
+	a := newApp(version)
+	return a.execute(ctx, os.Args[1:])
+}
+
+// execute runs one command line, says what went wrong and gives the exit code.
+func (a *app) execute(ctx context.Context, args []string) int {
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !a.started {
+		if _, is := errors.AsType[*usageError](err); !is {
+			err = usage(cmd, err)
+		}
+	}
+	if err != nil {
+		a.explain(a.err, err)
+	}
+	return exitCode(err)
+}
+
+// usage makes the error about a command line that the library refused. The library repeats what it does not know; behind an
+// equals sign that may be a value, as in "keyturn PASSWORD=..." where set was forgotten.
+func usage(cmd *cobra.Command, err error) error {
+	text, suggestions, _ := strings.Cut(err.Error(), "\n")
+	if before, _, assigned := strings.Cut(text, "="); assigned {
+		text = before + `=..."`
+	}
+	e := &usageError{text: text, command: cmd.CommandPath()}
+	if _, list, found := strings.Cut(suggestions, "Did you mean this?"); found {
+		e.suggestions = strings.Fields(list)
+	}
+	return e
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "keyturn",
+		Short: "Keep a team's secrets, deliver them to its processes, and record every touch",
+		Long: `Keyturn keeps a team's secrets, delivers them to its processes, and records every touch.
+
+Project, environment and folder come from --project, --env and --path, else from KEYTURN_PROJECT, KEYTURN_ENV and
+KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init writes one).`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		PersistentPreRun:  func(*cobra.Command, []string) { a.started = true },
+	}
+	root.SetFlagErrorFunc(flagError)
+	a.globalFlags(root)
+	for _, g := range []struct{ id, title string }{
+		{groupSecrets, "Secrets:"}, {groupUse, "Use them:"}, {groupHistory, "History and overview:"}, {groupPlaces, "Projects, environments, folders:"},
+		{groupAccess, "People, machines, tokens:"}, {groupServer, "Server and evidence:"},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+	}
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add(groupPlaces, a.projectCommand(), a.envCommand(), a.folderCommand(), a.initCommand())
+	add(groupAccess, a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand())
+	add(groupServer, a.serverCommand(), a.bootstrapCommand(), a.statusCommand())
+	a.addSecretCommands(add)
+	add(groupUse, a.importCommand(), a.exportCommand())
+	root.AddCommand(a.completionCommand())
+	root.AddCommand(a.versionCommand(), a.exitCodesTopic())
+	return root
+}
+
+func (a *app) globalFlags(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.StringVar(&a.flags.server, "server", "", "address of the server (KEYTURN_SERVER; default "+defaultServer+")")
+	f.StringVar(&a.flags.token, "token", "", "token; other users of the machine can see it here, so better set KEYTURN_TOKEN")
+	f.StringVarP(&a.flags.project, "project", "p", "", "project, slug or id (KEYTURN_PROJECT)")
+	f.StringVarP(&a.flags.env, "env", "e", "", "environment, slug or id (KEYTURN_ENV)")
+	f.StringVar(&a.flags.path, "path", "", "folder (KEYTURN_PATH; default /)")
+	f.BoolVar(&a.flags.json, "json", false, "print JSON")
+	f.BoolVar(&a.flags.quiet, "quiet", false, "tell results and failures only")
+	f.BoolVar(&a.flags.yes, "yes", false, "confirm everything that would be asked")
+	for name, complete := range map[string]completer{"project": a.completeProjects, "env": a.completeEnvs, "path": a.completePaths} {
+		// It fails only for flags that are not there.
+		_ = root.RegisterFlagCompletionFunc(name, complete)
+	}
+}
+
+// exitCodesTopic is a page of the help.
+func (a *app) exitCodesTopic() *cobra.Command {
+	return &cobra.Command{Use: "exit-codes", Short: "What the exit codes say", Long: exitHelp}
+}
+
+// groupCommand makes a command that only holds others.
+func groupCommand(use, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return &usageError{text: "say what to do", command: cmd.CommandPath()}
+	}}
+	c.AddCommand(commands...)
+	return c
+}

@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/keyturn/keyturn/api"
+	"github.com/keyturn/keyturn/internal/runner"
+)
+
+// follow listens for commits and sends what the program should have after each. The returned function ends it and waits.
+func (a *app) follow(ctx context.Context, src *runSource, got runner.Snapshot) (chan []runner.Var, func()) {
+	// Signals are the program's business; this ends when the program has ended.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	changes := make(chan []runner.Var)
+	done := make(chan struct{})
+	have := got.Revision
+	go func() {
+		defer close(done)
+		defer close(changes)
+		err := src.client.Watch(ctx, src.place, func(e api.Event) error {
+			if strconv.FormatInt(e.Revision, 10) == have {
+				return nil
+			}
+			fresh, err := src.fetch(ctx)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				// The next commit is another chance; what runs keeps what it has.
+				a.warn("the secrets changed and couldn't be fetched: %s", reportOf(err).message)
+				return nil
+			}
+			src.keep(fresh)
+			have = fresh.Revision
+			select {
+			case changes <- fresh.Vars:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, context.Canceled) {
+			a.warn("no longer watching for changes: %s", reportOf(err).message)
+		}
+	}()
+	return changes, func() {
+		cancel()
+		<-done
+	}
+}

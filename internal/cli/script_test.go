@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/keyturn/keyturn/keyturntest"
+)
+
+// TestMain makes "keyturn" a command of the scenes: this very test program, run as the command line.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"keyturn": func() { os.Exit(Main("test")) }})
+}
+
+// TestScenes runs testdata/*.txtar, each against a server of its own with a first admin. A scene finds KEYTURN_SERVER and
+// KEYTURN_TOKEN, ADMIN_EMAIL and ADMIN_PASSWORD_FILE, and these commands beside the usual ones:
+//
+//	keyturn ARGS...        the command line
+//	bare-server            replaces the server by one that nobody has set up; there is no token then
+//	stop-server            stops the server
+//	capture NAME [FIELD]   keeps the last standard output, or a field of its JSON object, as environment variable
+//	private FILE           fails unless only the owner may read the file
+func TestScenes(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			tb := env.T().(testing.TB) // that the library's own type is one, it documents
+			s := keyturntest.Start(tb)
+			env.Values["tb"], env.Values["server"] = tb, s
+			home := filepath.Join(env.WorkDir, ".home")
+			password := filepath.Join(home, "password")
+			if err := os.MkdirAll(home, 0o700); err != nil {
+				return err
+			}
+			env.Setenv("HOME", home)
+			env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
+			env.Setenv("KEYTURN_SERVER", s.URL)
+			env.Setenv("KEYTURN_TOKEN", s.Token)
+			env.Setenv("ADMIN_EMAIL", s.Email)
+			env.Setenv("ADMIN_PASSWORD_FILE", password)
+			return os.WriteFile(password, []byte(s.Password+"\n"), 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"bare-server": bareServer, "stop-server": stopServer, "capture": capture, "private": private,
+		},
+	})
+}
+
+func bareServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: bare-server")
+	}
+	s := keyturntest.Bare(ts.Value("tb").(testing.TB))
+	ts.Setenv("KEYTURN_SERVER", s.URL)
+	ts.Setenv("KEYTURN_TOKEN", "")
+}
+
+func stopServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: stop-server")
+	}
+	ts.Value("server").(*keyturntest.Server).Stop()
+}
+
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: capture NAME [FIELD]")
+	}
+	out := ts.ReadFile("stdout")
+	if len(args) == 1 {
+		ts.Setenv(args[0], strings.TrimSuffix(out, "\n"))
+		return
+	}
+	var object map[string]any
+	if err := json.Unmarshal([]byte(out), &object); err != nil {
+		ts.Fatalf("standard output is no JSON object: %v", err)
+	}
+	text, ok := object[args[1]].(string)
+	if !ok || text == "" {
+		ts.Fatalf("the object has no text %q", args[1])
+	}
+	ts.Setenv(args[0], text)
+}
+
+func private(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: private FILE")
+	}
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if info.Mode().Perm() != 0o600 {
+		ts.Fatalf("%s has mode %o", args[0], info.Mode().Perm())
+	}
+}

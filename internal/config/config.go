@@ -1,0 +1,141 @@
+// Package config is everything that can be set, in one table: names, defaults, what they mean. Flags win over environment
+// variables; the reference page is made from the same table.
+package config
+
+import (
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keyturn/keyturn/internal/fault"
+)
+
+// Mode says how careful the server is.
+type Mode string
+
+// The modes.
+const (
+	// Development invents a root key, and lets this machine create the first admin.
+	Development Mode = "development"
+	// Production refuses both.
+	Production Mode = "production"
+)
+
+// Config is how one server runs.
+type Config struct {
+	Mode          Mode
+	Listen        string
+	Data          string
+	Database      string // PostgreSQL address; "" for SQLite in Data. It may hold a password: never print it.
+	TLSCert       string
+	TLSKey        string
+	MetricsToken  string
+	ReadyToken    string
+	CacheBytes    int64
+	OfflineMaxAge time.Duration
+	LogLevel      string
+}
+
+// Setting is one row of the table.
+type Setting struct {
+	Env     string
+	Flag    string // "" when there is none
+	Default string
+	Secret  bool // never shown; KEYTURN_X_FILE is read instead when set
+	Means   string
+	set     func(*Config, string) error
+}
+
+// Settings is the table.
+func Settings() []Setting {
+	return []Setting{
+		{"KEYTURN_MODE", "", "", false, "\"development\" or \"production\"; must be said, here or by --dev, unless a root key is given (then production)", func(c *Config, v string) error {
+			c.Mode = Mode(v)
+			if v != "" && c.Mode != Development && c.Mode != Production {
+				return fault.New(fault.Invalid, "want development or production")
+			}
+			return nil
+		}},
+		{"KEYTURN_LISTEN", "listen", "127.0.0.1:8420", false, "address and port to serve on", func(c *Config, v string) error { c.Listen = v; return nil }},
+		{"KEYTURN_DATA", "data", "keyturn-data", false, "folder of the embedded database and, in development mode, of the root key", func(c *Config, v string) (err error) {
+			c.Data, err = filepath.Abs(v)
+			return err
+		}},
+		{"KEYTURN_DATABASE_URL", "database", "", true, "PostgreSQL 15 or newer instead of the embedded database: postgres://user:password@host:5432/name?sslmode=verify-full", func(c *Config, v string) error {
+			c.Database = v
+			if v != "" && !strings.Contains(v, "=") {
+				if u, err := url.Parse(v); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+					return fault.New(fault.Invalid, "want postgres://user:password@host:5432/name")
+				}
+			}
+			return nil
+		}},
+		{"KEYTURN_TLS_CERT", "tls-cert", "", false, "file with the certificate chain (PEM); read again when it changes", func(c *Config, v string) error { c.TLSCert = v; return nil }},
+		{"KEYTURN_TLS_KEY", "tls-key", "", false, "file with the certificate's key (PEM); read again when it changes", func(c *Config, v string) error { c.TLSKey = v; return nil }},
+		{"KEYTURN_METRICS_TOKEN", "", "", true, "bearer token that /metrics asks for; without it /metrics answers to this machine only", func(c *Config, v string) error { c.MetricsToken = v; return nil }},
+		{"KEYTURN_READY_TOKEN", "", "", true, "bearer token that /readyz asks for before it names dependencies", func(c *Config, v string) error { c.ReadyToken = v; return nil }},
+		{"KEYTURN_CACHE_MB", "", "24", false, "memory for sealed values at hand, in MiB", func(c *Config, v string) error {
+			n, err := strconv.ParseInt(v, 10, 32)
+			if err != nil || n < 1 {
+				return fault.New(fault.Invalid, "want a number of MiB from 1")
+			}
+			c.CacheBytes = n << 20
+			return nil
+		}},
+		{"KEYTURN_OFFLINE_MAX_AGE", "", "24h", false, "how long clients may serve from their sealed copy when the server cannot be reached; 0 forbids it", func(c *Config, v string) error {
+			d, err := time.ParseDuration(v)
+			if err != nil || d < 0 {
+				return fault.New(fault.Invalid, "want a duration such as 24h, or 0")
+			}
+			c.OfflineMaxAge = d
+			return nil
+		}},
+		{"KEYTURN_LOG_LEVEL", "", "info", false, "debug, info, warn or error", func(c *Config, v string) error {
+			c.LogLevel = v
+			if !strings.Contains(" debug info warn error ", " "+v+" ") {
+				return fault.New(fault.Invalid, "want debug, info, warn or error")
+			}
+			return nil
+		}},
+	}
+}
+
+// RootKeySettings are read by the keyring itself; they stand here for the reference page.
+func RootKeySettings() []Setting {
+	return []Setting{
+		{Env: "KEYTURN_ROOT_KEY", Secret: true, Means: "the root key: 64 hex characters (openssl rand -hex 32)"},
+		{Env: "KEYTURN_ROOT_KEY_FILE", Means: "file that holds the root key"},
+	}
+}
+
+// Load reads environment and flags. flag gives a flag's value and whether it was set; readFile serves KEYTURN_X_FILE.
+func Load(getenv func(string) string, flag func(string) (string, bool), readFile func(string) ([]byte, error)) (Config, error) {
+	var c Config
+	for _, s := range Settings() {
+		v, where := s.Default, s.Env
+		if e := getenv(s.Env); e != "" {
+			v = e
+		} else if name := getenv(s.Env + "_FILE"); s.Secret && name != "" {
+			where = s.Env + "_FILE"
+			b, err := readFile(name)
+			if err != nil {
+				return c, fault.Wrap(fault.Invalid, err, "%s cannot be read", where)
+			}
+			v = strings.TrimRight(string(b), "\r\n")
+		}
+		if s.Flag != "" {
+			if f, ok := flag(s.Flag); ok {
+				v, where = f, "--"+s.Flag
+			}
+		}
+		if err := s.set(&c, v); err != nil {
+			return c, fault.New(fault.Invalid, "%s is not valid: %s", where, err)
+		}
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return c, fault.New(fault.Invalid, "TLS needs both a certificate and its key").WithHint("set KEYTURN_TLS_CERT and KEYTURN_TLS_KEY")
+	}
+	return c, nil
+}

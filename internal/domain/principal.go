@@ -1,0 +1,129 @@
+package domain
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/keyturn/keyturn/internal/fault"
+)
+
+// PrincipalKind says what acts.
+type PrincipalKind string
+
+// The kinds of principals.
+const (
+	User      PrincipalKind = "user"
+	Identity  PrincipalKind = "identity"
+	System    PrincipalKind = "system"    // an engine of ours, with a narrow role of its own
+	Anonymous PrincipalKind = "anonymous" // nobody yet: set-up and login
+)
+
+// Principal is who acts, with what he was given. It is made by the access service alone.
+type Principal struct {
+	Kind   PrincipalKind
+	ID     string
+	Name   string
+	Org    OrgID
+	Token  TokenID // the credential shown; "" for system
+	Grants []Grant
+	Scopes []Scope // nil: the token narrows nothing
+	// ExpiresAt is when the credential ends, unix milliseconds, zero for never.
+	ExpiresAt int64
+}
+
+// Role names a bundle of permissions.
+type Role string
+
+// The built-in roles.
+const (
+	Admin     Role = "admin"
+	Developer Role = "developer" // reads and writes values
+	Viewer    Role = "viewer"    // sees names, never values
+	None      Role = "none"      // sees nothing, wins over the others
+)
+
+// ParseRole knows the built-in roles.
+func ParseRole(s string) (Role, error) {
+	r := Role(s)
+	if !slices.Contains([]Role{Admin, Developer, Viewer, None}, r) {
+		return "", fault.New(fault.Invalid, "no such role: want admin, developer, viewer or none")
+	}
+	return r, nil
+}
+
+// Grant is a role given somewhere: everywhere in the organisation, in a project, or in one environment of it.
+type Grant struct {
+	Project ProjectID `json:"project,omitzero"`
+	Env     EnvID     `json:"env,omitzero"`
+	Role    Role      `json:"role"`
+}
+
+// Verb is one of the four things a token scope can allow on secrets.
+type Verb string
+
+// The verbs of a scope.
+const (
+	VerbRead   Verb = "read"   // values
+	VerbList   Verb = "list"   // names
+	VerbWrite  Verb = "write"  // new values, folders
+	VerbDelete Verb = "delete" // and restore
+)
+
+// Scope is the most that a token may do: verbs in the folders of one environment.
+type Scope struct {
+	Project ProjectID `json:"project"`
+	Env     EnvID     `json:"env,omitzero"` // "" for every environment of the project
+	Path    Pattern   `json:"path"`
+	Verbs   []Verb    `json:"verbs"`
+}
+
+// ScopeText is a scope as people write it, before environment names are looked up: ENV:PATH:VERB[,VERB...], '*' for any.
+type ScopeText struct {
+	Env   string // slug, or "*"
+	Path  Pattern
+	Verbs []Verb
+}
+
+// maxScopes bounds the scopes of one token.
+const maxScopes = 64
+
+// ParseScopes reads "prod:/backend:read,list;dev:/:*".
+func ParseScopes(s string) ([]ScopeText, error) {
+	var out []ScopeText
+	for item := range strings.SplitSeq(s, ";") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		parts := strings.Split(item, ":")
+		if len(parts) != 3 {
+			return nil, fault.New(fault.Invalid, "not a scope: want ENV:PATH:ACTIONS, for example prod:/backend:read,list")
+		}
+		st := ScopeText{Env: parts[0]}
+		if st.Env != "*" {
+			if _, err := ParseSlug(st.Env); err != nil {
+				return nil, fault.New(fault.Invalid, "scope: environment: %v", err)
+			}
+		}
+		var err error
+		if st.Path, err = ParsePattern(parts[1]); err != nil {
+			return nil, err
+		}
+		for verb := range strings.SplitSeq(parts[2], ",") {
+			switch v := Verb(strings.TrimSpace(verb)); v {
+			case VerbRead, VerbList, VerbWrite, VerbDelete:
+				st.Verbs = append(st.Verbs, v)
+			case "*":
+				st.Verbs = append(st.Verbs, VerbRead, VerbList, VerbWrite, VerbDelete)
+			default:
+				return nil, fault.New(fault.Invalid, "scope: no such action: want read, list, write, delete or *")
+			}
+		}
+		slices.Sort(st.Verbs)
+		st.Verbs = slices.Compact(st.Verbs)
+		out = append(out, st)
+	}
+	if len(out) == 0 || len(out) > maxScopes {
+		return nil, fault.New(fault.Invalid, "want 1 to %d scopes, for example prod:/backend:read", maxScopes)
+	}
+	return out, nil
+}

@@ -1,0 +1,75 @@
+package domain
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"hash/crc32"
+	"math/big"
+	"strings"
+
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/sensitive"
+)
+
+// TokenKind is the prefix that tells people and scanners what a leaked string is.
+type TokenKind string
+
+// Kinds of our own bearer secrets. Each token is kind + 43 base62 digits (256 random bits) + 6 digits of CRC-32, so that a
+// scanner can find a leaked one with certainty and a typing error is refused before any look-up.
+const (
+	SessionToken TokenKind = "kts_" // a person who logged in
+	AccessToken  TokenKind = "kta_" // a machine identity that logged in
+	APIToken     TokenKind = "ktk_" // made by "token create"
+	ClientSecret TokenKind = "ktc_" // proves a machine identity at login
+	SetupToken   TokenKind = "ktu_" // lets the first admin in, once
+)
+
+const (
+	base62    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	bodyLen   = 43
+	crcLen    = 6
+	prefixLen = 4
+)
+
+// NewToken makes a fresh one.
+func NewToken(kind TokenKind) sensitive.Value {
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
+	body := string(kind) + digits(new(big.Int).SetBytes(random[:]), bodyLen)
+	return sensitive.FromString(body + checksum(body))
+}
+
+func digits(n *big.Int, width int) string {
+	out := make([]byte, width)
+	base, rem := big.NewInt(62), new(big.Int)
+	for i := width - 1; i >= 0; i-- {
+		n.DivMod(n, base, rem)
+		out[i] = base62[rem.Int64()]
+	}
+	return string(out)
+}
+
+func checksum(body string) string {
+	return digits(new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(body)))), crcLen)
+}
+
+// CheckToken tells the kind of a token whose form and checksum are right.
+func CheckToken(token string) (TokenKind, error) {
+	bad := fault.New(fault.Unauthenticated, "not a Keyturn token").WithHint("log in again, or make one with: keyturn token create")
+	if len(token) != prefixLen+bodyLen+crcLen || !chars(token[prefixLen:], "", true) {
+		return "", bad
+	}
+	kind := TokenKind(token[:prefixLen])
+	switch kind {
+	case SessionToken, AccessToken, APIToken, ClientSecret, SetupToken:
+	default:
+		return "", bad
+	}
+	if body := token[:len(token)-crcLen]; !strings.HasSuffix(token, checksum(body)) {
+		return "", bad
+	}
+	return kind, nil
+}
+
+// TokenHash is what is stored instead of a token. Tokens have 256 random bits, so a fast hash is enough.
+func TokenHash(token string) [32]byte { return sha256.Sum256([]byte("keyturn token v1\x00" + token)) }

@@ -1,0 +1,127 @@
+package evidence
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/keyturn/keyturn/api"
+	"github.com/keyturn/keyturn/internal/audit"
+	"github.com/keyturn/keyturn/internal/guard"
+)
+
+// maxFindings bounds how many findings one answer names; the first ones are what matters.
+const maxFindings = 200
+
+// Verify checks the whole log against a fresh checkpoint and, with deep, every row that decides something against the log
+// and every value against its row.
+func (l *Log) Verify(ctx context.Context, deep bool) (api.Verification, error) {
+	out := api.Verification{Deep: deep, Problems: []api.Finding{}}
+	err := l.read(ctx, "verify", func(p guard.Permit) error {
+		cp, _, err := l.sign(ctx)
+		if err != nil {
+			return err
+		}
+		out.Checkpoint = cp
+		report, err := audit.Verify(ctx, l.db.Log(), []byte(cp.Checkpoint), l.vkey, func(int64, int64) {})
+		if err != nil {
+			return err
+		}
+		out.Size, out.Root = report.Size, base64.StdEncoding.EncodeToString(report.Root[:])
+		for _, problem := range report.Problems {
+			out.Problems = append(out.Problems, api.Finding{Index: problem.Index, Text: problem.Text})
+		}
+		if !deep || !report.Sound() {
+			return nil
+		}
+		return l.deep(ctx, p, &out)
+	})
+	return out, err
+}
+
+// deep compares rows with the digests in the log. Rows that were written while it runs are left for the next time.
+func (l *Log) deep(ctx context.Context, p guard.Permit, out *api.Verification) error {
+	before, _, err := l.db.Log().Head(ctx)
+	if err != nil {
+		return err
+	}
+	logged, err := audit.LastRows(ctx, l.db.Log())
+	if err != nil {
+		return err
+	}
+	findings := map[audit.RowKey]string{}
+	seen := map[audit.RowKey]bool{}
+	err = l.db.Digests(ctx, func(table, key string, digest [32]byte) error {
+		k := audit.RowKey{T: table, K: key}
+		out.Rows++
+		was, known := logged[k]
+		switch {
+		case !known:
+			findings[k] = "the log knows nothing of this row: it was made by hand"
+		case was == [32]byte{}:
+			findings[k] = "the log says that this row was removed: it was put back by hand"
+		case was != digest:
+			findings[k] = "this row is not as the log says that it was written: it was changed by hand or put back to an older state"
+		}
+		seen[k] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for k, digest := range logged {
+		if !seen[k] && digest != [32]byte{} {
+			findings[k] = "the log says that this row was written, and it is gone: it was removed or rolled back by hand"
+		}
+	}
+	if len(findings) > 0 {
+		if err := l.forgive(ctx, before, findings); err != nil {
+			return err
+		}
+	}
+	values, err := l.values.CheckValues(ctx, p, func(row, text string) {
+		table, key, _ := strings.Cut(row, " ")
+		findings[audit.RowKey{T: table, K: key}] = text
+	})
+	out.Values = values
+	for k, text := range findings {
+		out.Problems = append(out.Problems, api.Finding{Index: -1, Row: fmt.Sprintf("%s %s", k.T, k.K), Text: text})
+	}
+	slices.SortFunc(out.Problems, func(a, b api.Finding) int { return strings.Compare(a.Row, b.Row) })
+	if len(out.Problems) > maxFindings {
+		out.Problems = out.Problems[:maxFindings]
+	}
+	return err
+}
+
+// forgive drops findings about rows that were written after the log was read.
+func (l *Log) forgive(ctx context.Context, since int64, findings map[audit.RowKey]string) error {
+	now, _, err := l.db.Log().Head(ctx)
+	if err != nil {
+		return err
+	}
+	for chunk, err := range l.db.Log().Chunks(ctx, since, now) {
+		if err != nil {
+			return err
+		}
+		for _, raw := range chunk.Entries() {
+			e, err := audit.ParseEntry(raw)
+			if err != nil {
+				return err
+			}
+			for _, row := range e.Rows {
+				delete(findings, audit.RowKey{T: row.T, K: row.K})
+				if id, _, ok := strings.Cut(row.K, "/"); ok { // the state that this one replaced moved meanwhile
+					for k := range findings {
+						if k.T == row.T && strings.HasPrefix(k.K, id+"/") {
+							delete(findings, k)
+						}
+					}
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package guard
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"github.com/keyturn/keyturn/internal/audit"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/store"
+)
+
+// idempotencyKept is how long an answer can be asked for again. A client that retries for longer has other problems.
+const idempotencyKept = 24 * time.Hour
+
+// Idempotency ties a write to a key of the client's choice, so that an answer lost on the way can be asked for again
+// without doing the work twice.
+type Idempotency struct {
+	Key     string   // as the client sent it
+	Request [32]byte // hash of method, path and body: the key must not be used for something else
+	applied bool
+}
+
+type idempotencyKey struct{}
+
+// WithIdempotency gives a context in which the first [Door.Do] also stores the key.
+func WithIdempotency(ctx context.Context, i *Idempotency) context.Context {
+	return context.WithValue(ctx, idempotencyKey{}, i)
+}
+
+func (i *Idempotency) id(c *Caller) string {
+	sum := sha256.Sum256([]byte(string(c.Principal.Kind) + "\x00" + c.Principal.ID + "\x00" + i.Key))
+	return hex.EncodeToString(sum[:])
+}
+
+// idempotent stores the key in the transaction of the work itself: both happen or neither.
+func idempotent(ctx context.Context, tx *store.Tx, c *Caller) error {
+	i, ok := ctx.Value(idempotencyKey{}).(*Idempotency)
+	if !ok || i.applied {
+		return nil
+	}
+	if _, err := tx.Idempotent(ctx, i.id(c)); err == nil {
+		return fault.New(fault.Conflict, "another request with this idempotency key is being applied").WithHint("ask again in a moment")
+	} else if fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	i.applied = true
+	return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.id(c), Request: i.Request[:], At: tx.Now()}, idempotencyKept.Milliseconds())
+}
+
+// Replay finds the stored answer of an earlier request with the same key: nil when there was none. A key that was used for
+// another request, or whose answer was lost before it was stored, is a conflict.
+func (d *Door) Replay(ctx context.Context, i *Idempotency) ([]byte, error) {
+	row, err := d.db.Idempotent(ctx, i.id(CallerOf(ctx)))
+	switch {
+	case errors.Is(err, fault.NotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case subtle.ConstantTimeCompare(row.Request, i.Request[:]) != 1:
+		return nil, fault.New(fault.Conflict, "this idempotency key was used for another request").WithHint("use a fresh key for each request")
+	case row.Answer == nil:
+		return nil, fault.New(fault.Conflict, "this request was applied, but its answer was lost").WithHint("read the current state instead of asking again")
+	}
+	return row.Answer, nil
+}
+
+// Keep stores the sealed answer of the request that was just applied.
+func (d *Door) Keep(ctx context.Context, i *Idempotency, sealed []byte) error {
+	if !i.applied {
+		return nil
+	}
+	c := CallerOf(ctx)
+	entry := &audit.Entry{At: now(), Action: "request.keep", Outcome: audit.Allowed, Actor: actor(c.Principal), Org: string(c.Principal.Org), Request: c.Request}
+	return d.db.Write(ctx, entry, func(tx *store.Tx) error {
+		return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.id(c), Request: i.Request[:], Answer: sealed, At: tx.Now()}, idempotencyKept.Milliseconds())
+	})
+}
+
+func now() int64 { return time.Now().UnixMilli() }

@@ -1,0 +1,165 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/keyturn/keyturn/internal/access"
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/httpkit"
+	"github.com/keyturn/keyturn/internal/secrets"
+)
+
+// API serves the routes.
+type API struct {
+	secrets *secrets.Service
+	access  *access.Service
+	auditor Auditor
+	status  Reporter
+	routes  []Route
+	closing <-chan struct{} // closed when the server begins to stop: streams end then
+}
+
+// call is one request on its way.
+type call struct {
+	*API
+	ctx  context.Context
+	w    http.ResponseWriter
+	r    *http.Request
+	raw  []byte // the body as it came, for the idempotency key
+	idem *guard.Idempotency
+}
+
+// body reads the JSON body and, when the client sent an idempotency key, looks whether this was asked before.
+func (c *call) body(limit int64, v any) error {
+	raw, err := httpkit.ReadBody(c.r, limit, v)
+	c.raw = raw
+	if err != nil {
+		return err
+	}
+	return c.replay()
+}
+
+// replayed is the way out of a handler when the answer is known from before.
+type replayed struct{ answer []byte }
+
+func (replayed) Error() string { return "answered before" }
+
+const maxIdempotencyKey = 128
+
+func (c *call) replay() error {
+	key := c.r.Header.Get("Idempotency-Key")
+	if key == "" || guard.CallerOf(c.ctx).Principal.Kind == domain.Anonymous {
+		return nil
+	}
+	if len(key) > maxIdempotencyKey {
+		return fault.New(fault.Invalid, "the idempotency key is too long: at most %d bytes", maxIdempotencyKey)
+	}
+	h := sha256.New()
+	h.Write([]byte(c.r.Method + " " + c.r.URL.RequestURI() + "\x00"))
+	h.Write(c.raw)
+	c.idem = &guard.Idempotency{Key: key, Request: [32]byte(h.Sum(nil))}
+	answer, err := c.secrets.Replay(c.ctx, c.idem)
+	if err != nil {
+		return err
+	}
+	if answer != nil {
+		return replayed{answer}
+	}
+	c.ctx = guard.WithIdempotency(c.ctx, c.idem)
+	return nil
+}
+
+// handler makes the http.Handler of a route.
+func (a *API) handler(r *Route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		c := &call{API: a, w: w, r: req}
+		if err := c.identify(r.Auth); err != nil {
+			httpkit.WriteError(w, req, err)
+			return
+		}
+		if r.request == nil && req.ContentLength > 0 {
+			httpkit.WriteError(w, req, fault.New(fault.Invalid, "this route takes no body"))
+			return
+		}
+		if r.request == nil && req.Method != http.MethodGet {
+			if err := c.replay(); err != nil {
+				c.finish(r, nil, err)
+				return
+			}
+		}
+		answer, err := r.serve(c)
+		c.finish(r, answer, err)
+	})
+}
+
+func (c *call) finish(r *Route, answer any, err error) {
+	if again, ok := err.(replayed); ok {
+		c.w.Header().Set("Idempotency-Replayed", "true")
+		httpkit.WriteBody(c.w, r.status(), again.answer)
+		return
+	}
+	if err != nil {
+		httpkit.WriteError(c.w, c.r, err)
+		return
+	}
+	if answer == nil { // the handler has answered by itself
+		return
+	}
+	body, err := json.Marshal(answer)
+	if err == nil && c.idem != nil {
+		err = c.secrets.Keep(c.ctx, c.idem, body)
+	}
+	if err != nil {
+		httpkit.WriteError(c.w, c.r, err)
+		return
+	}
+	httpkit.WriteBody(c.w, r.status(), body)
+}
+
+// identify finds out who is calling.
+func (c *call) identify(need Auth) error {
+	caller := &guard.Caller{Principal: &domain.Principal{Kind: domain.Anonymous}, Address: httpkit.Address(c.r), Agent: httpkit.Agent(c.r),
+		Request: httpkit.RequestID(c.r.Context()), Dialect: "native"}
+	c.ctx = guard.WithCaller(c.r.Context(), caller)
+	if need == Anyone {
+		return nil
+	}
+	token, err := httpkit.Bearer(c.r)
+	if err == nil && token == "" {
+		err = fault.New(fault.Unauthenticated, "this needs a token").WithHint("log in with: keyturn login, or send Authorization: Bearer TOKEN")
+	}
+	if err != nil {
+		return err
+	}
+	who, err := c.access.Authenticate(c.r.Context(), token)
+	if err != nil {
+		return c.access.Refused(c.ctx, err)
+	}
+	caller.Principal = who
+	return nil
+}
+
+// env names the environment of a request.
+func env(project, name string) secrets.EnvRef { return secrets.EnvRef{Project: project, Env: name} }
+
+// notModified answers 304 when the client has the current answer. It opens nothing.
+func (c *call) notModified(ref secrets.EnvRef, path domain.Path) bool {
+	tag, err := c.secrets.Tag(c.ctx, ref, path)
+	if err != nil {
+		return false
+	}
+	tag = `"` + tag + `"`
+	c.w.Header().Set("ETag", tag)
+	if sent := c.r.Header.Get("If-None-Match"); sent != "" && strings.TrimPrefix(sent, "W/") == tag {
+		c.w.WriteHeader(http.StatusNotModified)
+		return true
+	}
+	return false
+}

@@ -1,0 +1,62 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/keyturn/keyturn/api"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/httpkit"
+)
+
+// pingEvery keeps proxies from closing a quiet stream, and is how often rights are looked at again.
+const pingEvery = 15 * time.Second
+
+// streamEvents sends a line for each commit of an environment until the client leaves, its token ends or the server stops.
+func streamEvents(c *call, p *envParams, _ *none) (any, error) {
+	flusher := http.NewResponseController(c.w)
+	ref := env(p.Project, p.Env)
+	events, stop, err := c.secrets.Watch(c.ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	token, err := httpkit.Bearer(c.r)
+	if err != nil {
+		return nil, err
+	}
+	if err := flusher.SetWriteDeadline(time.Time{}); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "this connection cannot stream")
+	}
+	c.w.Header().Set("Content-Type", "text/event-stream")
+	c.w.WriteHeader(http.StatusOK)
+	ping := time.NewTicker(pingEvery)
+	defer ping.Stop()
+	for {
+		line := []byte(": ping\n\n")
+		select {
+		case <-c.ctx.Done():
+			return nil, nil
+		case <-c.closing:
+			return nil, nil
+		case <-ping.C:
+			if _, err := c.access.Authenticate(c.ctx, token); err != nil || !c.secrets.StillMay(c.ctx, ref) {
+				return nil, nil
+			}
+		case f := <-events:
+			body, err := json.Marshal(api.Event{Seq: f.Seq, Kind: string(f.Kind), Project: string(f.Project), Env: string(f.Env), Revision: f.Revision})
+			if err != nil {
+				return nil, nil
+			}
+			line = append(append([]byte("event: commit\ndata: "), body...), "\n\n"...)
+		}
+		if _, err := c.w.Write(line); err != nil {
+			return nil, nil
+		}
+		if err := flusher.Flush(); err != nil {
+			return nil, nil
+		}
+	}
+}

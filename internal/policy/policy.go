@@ -1,0 +1,179 @@
+// Package policy decides: (principal, action, resource) to allowed or refused, with the reason. It is pure and knows
+// neither database nor clock. Deny wins, and what no rule allows is refused.
+package policy
+
+import (
+	"slices"
+
+	"github.com/keyturn/keyturn/internal/domain"
+)
+
+// Action is one thing that somebody may do. Reading a value and seeing a name are different rights.
+type Action string
+
+// The actions on secrets. They are the only ones that a scoped token can have.
+const (
+	SecretList   Action = "secret.list"   // see names, attributes and history without values
+	SecretRead   Action = "secret.read"   // see values
+	SecretWrite  Action = "secret.write"  // commit new values, names, attributes, folders
+	SecretDelete Action = "secret.delete" // delete and restore
+)
+
+// The actions on what holds secrets, and on the instance.
+const (
+	SecretPurge   Action = "secret.purge"   // destroy values that were deleted
+	ProjectRead   Action = "project.read"   // know that it is there
+	ProjectCreate Action = "project.create" // in the organisation
+	ProjectUpdate Action = "project.update" // rename, environments, schema
+	ProjectDelete Action = "project.delete" // delete and restore
+	ProjectPurge  Action = "project.purge"  // destroy
+	AccessRead    Action = "access.read"    // list users, identities, tokens, grants
+	AccessManage  Action = "access.manage"  // change them
+	TokenCreate   Action = "token.create"   // for oneself, never more than one has
+	TokenRevoke   Action = "token.revoke"   // one's own
+	AuditRead     Action = "audit.read"     // the log and its proofs
+	InstanceRead  Action = "instance.read"  // status, doctor, keys
+	SessionLogin  Action = "session.login"  // anonymous
+	SessionEnd    Action = "session.end"    // one's own
+	SelfRead      Action = "self.read"      // who am I
+	SetUp         Action = "instance.setup" // anonymous, once
+)
+
+// Actions lists every action with what it means, for the reference page.
+var Actions = []struct {
+	Action Action
+	Means  string
+}{
+	{SecretList, "see names, attributes and history, without values"},
+	{SecretRead, "see values"},
+	{SecretWrite, "commit new values, names, attributes, folders"},
+	{SecretDelete, "delete and restore secrets and folders"},
+	{SecretPurge, "destroy deleted values for good"},
+	{ProjectRead, "see that a project and its environments exist"},
+	{ProjectCreate, "create projects"},
+	{ProjectUpdate, "rename projects, create and change environments"},
+	{ProjectDelete, "delete and restore projects and environments"},
+	{ProjectPurge, "destroy deleted projects and environments for good"},
+	{AccessRead, "list users, identities, tokens and grants"},
+	{AccessManage, "create and change users, identities and grants, revoke anybody's tokens"},
+	{TokenCreate, "make tokens that may do no more than oneself"},
+	{TokenRevoke, "revoke one's own tokens"},
+	{AuditRead, "read and verify the audit log"},
+	{InstanceRead, "see status, keys and the doctor's findings"},
+	{SessionLogin, "log in (nobody yet)"},
+	{SessionEnd, "log out"},
+	{SelfRead, "see who one is"},
+	{SetUp, "create the first admin, once (nobody yet)"},
+}
+
+// Resource is what an action is about. Empty fields mean "not inside one".
+type Resource struct {
+	Org     domain.OrgID
+	Project domain.ProjectID
+	Env     domain.EnvID
+	Path    domain.Path
+}
+
+// Decision is the answer and why.
+type Decision struct {
+	Allowed bool
+	Reason  string // for the audit log: the grant and rule that decided
+}
+
+// rules says what each built-in role allows where it is granted. Admin is the one role that reaches the organisation.
+var rules = map[domain.Role][]Action{
+	domain.Developer: {SecretList, SecretRead, SecretWrite, SecretDelete, ProjectRead, TokenCreate, TokenRevoke},
+	domain.Viewer:    {SecretList, ProjectRead, TokenCreate, TokenRevoke},
+}
+
+// anonymous is what a caller without a credential may try; set-up and login check their own proofs.
+var anonymous = []Action{SessionLogin, SetUp}
+
+// self is what everybody may do with what is his own, whatever his roles.
+var self = []Action{SelfRead, SessionEnd, TokenRevoke}
+
+var verbs = map[Action]domain.Verb{
+	SecretList: domain.VerbList, SecretRead: domain.VerbRead, SecretWrite: domain.VerbWrite, SecretDelete: domain.VerbDelete,
+}
+
+// Decide answers for one principal. It is a pure function of its arguments.
+func Decide(p *domain.Principal, action Action, r Resource) Decision {
+	return decide(p, action, r, false)
+}
+
+// decide asks about the folder r.Path, or about any folder at all when somewhere is set.
+func decide(p *domain.Principal, action Action, r Resource, somewhere bool) Decision {
+	switch {
+	case p == nil:
+		return Decision{false, "no principal"}
+	case p.Kind == domain.Anonymous:
+		return verdict(slices.Contains(anonymous, action), "anonymous")
+	case p.Kind == domain.System:
+		return Decision{true, "system"}
+	case r.Org != p.Org:
+		return Decision{false, "another organisation"}
+	case !inScope(p, action, r, somewhere):
+		return Decision{false, "outside the token's scope"}
+	case slices.Contains(self, action):
+		return Decision{true, "own"}
+	}
+	return granted(p.Grants, action, r)
+}
+
+func verdict(allowed bool, reason string) Decision { return Decision{allowed, reason} }
+
+// granted looks at every grant that covers the resource: "none" wins, then any that allows.
+func granted(grants []domain.Grant, action Action, r Resource) Decision {
+	found := Decision{false, "no role allows it"}
+	for _, g := range grants {
+		if g.Project != "" && g.Project != r.Project || g.Env != "" && g.Env != r.Env && r.Env != "" {
+			continue
+		}
+		if g.Env != "" && r.Env == "" && action != ProjectRead && action != TokenCreate {
+			continue // a role in one environment says nothing about its project, but that one may see it
+		}
+		switch {
+		case g.Role == domain.None && (g.Env == "" || r.Env != ""):
+			return Decision{false, "role none"}
+		case g.Role == domain.Admin && (g.Project == "" || r.Project != ""), slices.Contains(rules[g.Role], action):
+			found = Decision{true, "role " + string(g.Role)}
+		}
+	}
+	return found
+}
+
+// inScope tells whether the token that was shown reaches so far. Every pattern covers some folder, so somewhere leaves
+// the paths out.
+func inScope(p *domain.Principal, action Action, r Resource, somewhere bool) bool {
+	if p.Scopes == nil || slices.Contains(self, action) {
+		return true
+	}
+	verb, ok := verbs[action]
+	for _, s := range p.Scopes {
+		if s.Project != r.Project {
+			continue
+		}
+		if action == ProjectRead && (r.Env == "" || s.Env == "" || s.Env == r.Env) {
+			return true
+		}
+		if ok && (s.Env == "" || s.Env == r.Env) && r.Env != "" && (somewhere || s.Path.Match(r.Path)) && slices.Contains(s.Verbs, verb) {
+			return true
+		}
+	}
+	return false
+}
+
+// Reaches tells whether the principal may do the action in at least one folder of the environment, whatever r.Path is.
+// Lists use it to decide whether to answer at all before they filter row by row.
+func Reaches(p *domain.Principal, action Action, r Resource) bool {
+	return decide(p, action, r, true).Allowed
+}
+
+// CanGrant tells whether p may hand out the role: nobody grants what he lacks, and a scoped token grants nothing.
+func CanGrant(p *domain.Principal, g domain.Grant) bool {
+	if p == nil || p.Scopes != nil {
+		return false
+	}
+	r := Resource{Org: p.Org, Project: g.Project, Env: g.Env}
+	return Decide(p, AccessManage, r).Allowed
+}

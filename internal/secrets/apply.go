@@ -1,0 +1,481 @@
+package secrets
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/policy"
+	"github.com/keyturn/keyturn/internal/sensitive"
+)
+
+// allowed asks the door for one folder. A caller who may not see the folder learns nothing of it.
+func (d *draft) allowed(action policy.Action, e *envDraft, path domain.Path) error {
+	r := e.place.resource(path)
+	switch {
+	case d.p.Can(action, r):
+		return nil
+	case d.p.Can(policy.SecretList, r):
+		return fault.New(fault.Denied, "you may see %s in %s but not do this: %s", path, e.place, action).
+			WithHint("ask an admin of the project for a role that allows it")
+	}
+	return guard.Missing()
+}
+
+// apply does one change.
+func (d *draft) apply(ctx context.Context, c *Change) (Effect, error) {
+	action := policy.SecretWrite
+	switch c.Verb {
+	case Delete, Restore, FolderDelete, FolderRestore:
+		action = policy.SecretDelete
+	}
+	if err := d.allowed(action, d.home, c.Path); err != nil {
+		return Effect{}, err
+	}
+	if c.ToPath != "" {
+		if err := d.allowed(policy.SecretWrite, d.home, c.ToPath); err != nil {
+			return Effect{}, err
+		}
+	}
+	switch c.Verb {
+	case Set:
+		return d.set(ctx, c)
+	case Delete:
+		return d.delete(ctx, c)
+	case Restore:
+		return d.restore(ctx, c)
+	case Rename:
+		return d.move(ctx, c, c.Path, c.To)
+	case Move:
+		return d.move(ctx, c, c.ToPath, c.Name)
+	case Copy:
+		return d.copy(ctx, c)
+	case FolderCreate:
+		return d.createFolder(c)
+	case FolderMove:
+		return d.moveFolder(ctx, c)
+	case FolderDelete:
+		return d.deleteFolder(ctx, c)
+	case FolderRestore:
+		return d.restoreFolder(ctx, c)
+	case FolderImports:
+		return d.setImports(ctx, c)
+	case FolderRequired:
+		return d.setRequired(c)
+	}
+	return Effect{}, fault.New(fault.Invalid, "no such change: want set, delete, restore, rename, move, copy or one of folder.*")
+}
+
+func (d *draft) set(ctx context.Context, c *Change) (Effect, error) {
+	f, err := d.home.folder(c.Path, true)
+	if err != nil {
+		return Effect{}, err
+	}
+	s, err := d.secret(ctx, d.home, f, c.Name)
+	if err != nil {
+		return Effect{}, err
+	}
+	value := c.Value
+	if c.Generate > 0 {
+		fresh := generate(c.Generate)
+		value = &fresh
+	}
+	effect := Effect{Path: c.Path, Name: c.Name, Outcome: Same}
+	if s == nil {
+		if value == nil {
+			return Effect{}, fault.New(fault.NotFound, "no secret %s in %s", c.Path.Key(c.Name), d.home.place)
+		}
+		s = d.create(f, c.Name)
+		effect.Outcome = Added
+	}
+	attrs := s.row.Attrs
+	if err := c.Attrs.apply(&attrs); err != nil {
+		return Effect{}, fmt.Errorf("%s: %w", c.Path.Key(c.Name), err)
+	}
+	if value != nil && (s.old == nil && s.value == nil || !d.sameValue(s, *value)) {
+		s.value = value
+		attrs.Generated, attrs.RotatedAt = c.Generate > 0, d.tx.Now()
+		if effect.Outcome == Same {
+			effect.Outcome = Changed
+		}
+	}
+	if err := d.setComment(s, c, &attrs, &effect); err != nil {
+		return Effect{}, err
+	}
+	if !attrs.Equal(s.row.Attrs) && effect.Outcome == Same {
+		effect.Outcome = Changed
+	}
+	if effect.Outcome != Same {
+		s.row.Attrs = attrs
+		d.home.change(s, d.tx.Now())
+	}
+	effect.Version = s.version()
+	return effect, nil
+}
+
+// create makes a secret in the draft. Its first version is 1.
+func (d *draft) create(f *folderDraft, name domain.SecretName) *secretDraft {
+	s := &secretDraft{}
+	s.row.ID = domain.NewID[domain.SecretID]()
+	s.row.Org, s.row.Project, s.row.Env, s.row.Folder, s.row.Name = f.row.Org, f.row.Project, f.row.Env, f.row.ID, name
+	d.home.secrets[s.row.ID] = s
+	f.named[name] = s
+	return s
+}
+
+// version tells the number that the value will have.
+func (s *secretDraft) version() int64 {
+	if s.value != nil {
+		return s.row.Version + 1
+	}
+	return s.row.Version
+}
+
+// sameValue compares by digest, without opening what is stored.
+func (d *draft) sameValue(s *secretDraft, v sensitive.Value) bool {
+	if s.value != nil {
+		return s.value.Equal(v)
+	}
+	return s.row.Digest != nil && sensitive.New(s.row.Digest).Equal(sensitive.New(d.s.ring.Digest(v)))
+}
+
+func (d *draft) setComment(s *secretDraft, c *Change, attrs *domain.Attributes, effect *Effect) error {
+	if c.Comment == nil {
+		return nil
+	}
+	now, err := d.s.openComment(d.p, &s.row)
+	if err != nil {
+		return err
+	}
+	if string(now.Reveal()) == *c.Comment {
+		return nil
+	}
+	if effect.Outcome == Same {
+		effect.Outcome = Changed
+	}
+	attrs.CommentRev = d.home.nextRevision()
+	s.row.Comment = nil
+	if *c.Comment == "" {
+		return nil
+	}
+	row := s.row
+	row.Attrs = *attrs
+	s.row.Comment, err = d.s.ring.Seal(commentPlace(&row), sensitive.FromString(*c.Comment))
+	return err
+}
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// generate makes a random value. Letters and digits only: it must survive URLs, shells and connection strings.
+func generate(n int) sensitive.Value {
+	out := make([]byte, 0, n)
+	var buf [64]byte
+	for len(out) < n {
+		_, _ = rand.Read(buf[:])
+		for _, b := range buf {
+			if int(b) < 256/len(alphabet)*len(alphabet) && len(out) < n { // no bias from the remainder
+				out = append(out, alphabet[int(b)%len(alphabet)])
+			}
+		}
+	}
+	return sensitive.New(out)
+}
+
+func (d *draft) find(ctx context.Context, path domain.Path, name domain.SecretName) (*folderDraft, *secretDraft, error) {
+	f, err := d.home.folder(path, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := d.secret(ctx, d.home, f, name)
+	if err == nil && s == nil {
+		err = fault.New(fault.NotFound, "no secret %s in %s", path.Key(name), d.home.place)
+	}
+	return f, s, err
+}
+
+func (d *draft) delete(ctx context.Context, c *Change) (Effect, error) {
+	f, s, err := d.find(ctx, c.Path, c.Name)
+	if err != nil {
+		return Effect{}, err
+	}
+	d.remove(d.home, f, s)
+	return Effect{c.Path, c.Name, Removed, s.row.Version}, nil
+}
+
+func (d *draft) remove(e *envDraft, f *folderDraft, s *secretDraft) {
+	e.change(s, d.tx.Now())
+	s.row.Deleted = e.nextRevision()
+	f.named[s.row.Name] = nil
+}
+
+func (d *draft) restore(ctx context.Context, c *Change) (Effect, error) {
+	f, err := d.home.folder(c.Path, false)
+	if err != nil {
+		return Effect{}, err
+	}
+	if taken, err := d.secret(ctx, d.home, f, c.Name); err != nil {
+		return Effect{}, err
+	} else if taken != nil {
+		return Effect{}, fault.New(fault.Exists, "%s is not deleted", c.Path.Key(c.Name))
+	}
+	gone, err := d.tx.DeletedSecrets(ctx, d.home.place.env.ID)
+	if err != nil {
+		return Effect{}, err
+	}
+	for _, row := range gone { // newest deletion first
+		if row.Folder == f.row.ID && row.Name == c.Name {
+			s := d.home.adopt(row)
+			d.revive(f, s)
+			return Effect{c.Path, c.Name, Added, s.row.Version}, nil
+		}
+	}
+	return Effect{}, fault.New(fault.NotFound, "no deleted secret %s in %s", c.Path.Key(c.Name), d.home.place)
+}
+
+func (d *draft) revive(f *folderDraft, s *secretDraft) {
+	s.row.Deleted = 0
+	d.home.change(s, d.tx.Now())
+	f.named[s.row.Name] = s
+}
+
+// move gives a secret another folder or name. References to it were bound before and are spelled anew afterwards.
+func (d *draft) move(ctx context.Context, c *Change, to domain.Path, name domain.SecretName) (Effect, error) {
+	f, s, err := d.find(ctx, c.Path, c.Name)
+	if err != nil {
+		return Effect{}, err
+	}
+	target, err := d.home.folder(to, true)
+	if err != nil {
+		return Effect{}, err
+	}
+	if taken, err := d.secret(ctx, d.home, target, name); err != nil {
+		return Effect{}, err
+	} else if taken != nil {
+		if taken == s {
+			return Effect{to, name, Same, s.row.Version}, nil
+		}
+		return Effect{}, fault.New(fault.Exists, "%s exists already in %s", to.Key(name), d.home.place)
+	}
+	f.named[c.Name] = nil
+	d.home.touched[f.row.ID] = true
+	s.row.Folder, s.row.Name = target.row.ID, name
+	target.named[name] = s
+	d.home.change(s, d.tx.Now())
+	return Effect{to, name, Changed, s.version()}, nil
+}
+
+// copy takes value, comment and attributes of a secret that the caller may read.
+func (d *draft) copy(ctx context.Context, c *Change) (Effect, error) {
+	from, err := d.elsewhere(ctx, c.From.EnvRef)
+	if err != nil {
+		return Effect{}, err
+	}
+	if err := d.allowed(policy.SecretRead, from, c.From.Path); err != nil {
+		return Effect{}, err
+	}
+	f, err := from.folder(c.From.Path, false)
+	if err != nil {
+		return Effect{}, err
+	}
+	src, err := d.secret(ctx, from, f, c.From.Name)
+	if err != nil {
+		return Effect{}, err
+	}
+	if src == nil {
+		return Effect{}, fault.New(fault.NotFound, "no secret %s in %s", c.From.Path.Key(c.From.Name), from.place)
+	}
+	d.p.Names(d.key(from, src))
+	value, err := d.plaintext(src)
+	if err != nil {
+		return Effect{}, err
+	}
+	comment, err := d.s.openComment(d.p, &src.row)
+	if err != nil {
+		return Effect{}, err
+	}
+	name := c.To
+	if name == "" {
+		name = c.From.Name
+	}
+	a := src.row.Attrs
+	text := string(comment.Reveal())
+	return d.set(ctx, &Change{Verb: Set, Path: c.Path, Name: name, Value: &value, Comment: &text, Attrs: AttributeChange{
+		Owner: &a.Owner, Tags: &a.Tags, Meta: &a.Meta, Public: &a.Public, Cadence: &a.Cadence, ExpiresAt: &a.ExpiresAt, Required: &a.Required, Literal: &a.Literal}})
+}
+
+// elsewhere finds an environment by words inside the transaction.
+func (d *draft) elsewhere(ctx context.Context, ref EnvRef) (*envDraft, error) {
+	project := d.home.place.project
+	if ref.Project != "" && ref.Project != string(project.Slug) && ref.Project != string(project.ID) {
+		var err error
+		if domain.IsID(ref.Project) {
+			project, err = d.tx.Project(ctx, domain.ProjectID(ref.Project))
+		} else {
+			project, err = d.tx.ProjectBySlug(ctx, d.p.Org(), domain.Slug(ref.Project))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if ref.Env == "" || project.ID == d.home.place.project.ID && (ref.Env == string(d.home.place.env.Slug) || ref.Env == string(d.home.place.env.ID)) {
+		return d.home, nil
+	}
+	if domain.IsID(ref.Env) {
+		return d.env(ctx, domain.EnvID(ref.Env))
+	}
+	row, err := d.tx.EnvironmentBySlug(ctx, project.ID, domain.Slug(ref.Env))
+	if err != nil {
+		return nil, err
+	}
+	return d.env(ctx, row.ID)
+}
+
+func (d *draft) createFolder(c *Change) (Effect, error) {
+	if d.home.byPath[c.Path] != nil {
+		return Effect{Path: c.Path, Outcome: Same}, nil
+	}
+	_, err := d.home.folder(c.Path, true)
+	return Effect{Path: c.Path, Outcome: Added}, err
+}
+
+// below lists the folder and all under it, the deepest last.
+func (e *envDraft) below(path domain.Path) []*folderDraft {
+	var out []*folderDraft
+	for p, f := range e.byPath {
+		if path.Contains(p) {
+			out = append(out, f)
+		}
+	}
+	slices.SortFunc(out, func(a, b *folderDraft) int { return strings.Compare(string(a.row.Path), string(b.row.Path)) })
+	return out
+}
+
+func (d *draft) moveFolder(ctx context.Context, c *Change) (Effect, error) {
+	if _, err := d.home.folder(c.Path, false); err != nil {
+		return Effect{}, err
+	}
+	switch {
+	case c.Path == domain.Root || c.ToPath == domain.Root || c.ToPath == "":
+		return Effect{}, fault.New(fault.Invalid, "the root folder cannot be moved or replaced")
+	case c.Path == c.ToPath:
+		return Effect{Path: c.Path, Outcome: Same}, nil
+	case c.Path.Contains(c.ToPath):
+		return Effect{}, fault.New(fault.Invalid, "folder %s cannot move below itself", c.Path)
+	case d.home.byPath[c.ToPath] != nil:
+		return Effect{}, fault.New(fault.Exists, "folder %s exists already in %s", c.ToPath, d.home.place)
+	}
+	if _, err := d.home.folder(c.ToPath.Parent(), true); err != nil {
+		return Effect{}, err
+	}
+	for _, f := range d.home.below(c.Path) {
+		to, err := domain.ParsePath(string(f.row.Path.Rebase(c.Path, c.ToPath)))
+		if err != nil {
+			return Effect{}, err
+		}
+		delete(d.home.byPath, f.row.Path)
+		f.row.Path = to
+		d.home.byPath[to] = f
+		d.home.changeFolder(f)
+	}
+	return Effect{Path: c.ToPath, Outcome: Changed}, nil
+}
+
+func (d *draft) deleteFolder(ctx context.Context, c *Change) (Effect, error) {
+	if c.Path == domain.Root {
+		return Effect{}, fault.New(fault.Invalid, "the root folder cannot be deleted").WithHint("delete what is in it, or the environment")
+	}
+	if _, err := d.home.folder(c.Path, false); err != nil {
+		return Effect{}, err
+	}
+	all := d.home.below(c.Path)
+	for _, f := range slices.Backward(all) {
+		importers, err := d.tx.FoldersImporting(ctx, d.p.Org(), f.row.ID)
+		if err != nil {
+			return Effect{}, err
+		}
+		for _, i := range importers {
+			if i.Env != d.home.place.env.ID || !c.Path.Contains(i.Path) {
+				return Effect{}, fault.New(fault.Conflict, "folder %s is imported by folder %s", f.row.Path, i.Path).WithHint("remove the import first")
+			}
+		}
+		secrets, err := d.live(ctx, d.home, f)
+		if err != nil {
+			return Effect{}, err
+		}
+		for _, s := range secrets {
+			d.remove(d.home, f, s)
+		}
+		f.row.Deleted = d.home.nextRevision()
+		d.home.changeFolder(f)
+		delete(d.home.byPath, f.row.Path)
+	}
+	return Effect{Path: c.Path, Outcome: Removed}, nil
+}
+
+func (d *draft) restoreFolder(ctx context.Context, c *Change) (Effect, error) {
+	if d.home.byPath[c.Path] != nil {
+		return Effect{}, fault.New(fault.Exists, "folder %s is not deleted", c.Path)
+	}
+	all, err := d.tx.AllFolders(ctx, d.home.place.env.ID)
+	if err != nil {
+		return Effect{}, err
+	}
+	var when int64
+	for _, f := range all {
+		if f.Path == c.Path {
+			when = max(when, f.Deleted)
+		}
+	}
+	if when == 0 {
+		return Effect{}, fault.New(fault.NotFound, "no deleted folder %s in %s", c.Path, d.home.place)
+	}
+	if _, err := d.home.folder(c.Path.Parent(), true); err != nil {
+		return Effect{}, err
+	}
+	gone, err := d.tx.DeletedSecrets(ctx, d.home.place.env.ID)
+	if err != nil {
+		return Effect{}, err
+	}
+	for i := range all {
+		if all[i].Deleted != when || !c.Path.Contains(all[i].Path) || d.home.byPath[all[i].Path] != nil {
+			continue
+		}
+		f := &folderDraft{old: &all[i], row: all[i], named: map[domain.SecretName]*secretDraft{}, all: true}
+		f.row.Deleted = 0
+		d.home.byPath[f.row.Path], d.home.byID[f.row.ID] = f, f
+		d.home.changeFolder(f)
+		for _, row := range gone {
+			if row.Folder == f.row.ID && row.Deleted == when {
+				d.revive(f, d.home.adopt(row))
+			}
+		}
+	}
+	return Effect{Path: c.Path, Outcome: Added}, nil
+}
+
+// maxRequired bounds the schema of one folder.
+const maxRequired = 1000
+
+func (d *draft) setRequired(c *Change) (Effect, error) {
+	f, err := d.home.folder(c.Path, true)
+	if err != nil {
+		return Effect{}, err
+	}
+	names := slices.Clone(c.Required)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) > maxRequired {
+		return Effect{}, fault.New(fault.Invalid, "too many required names: at most %d", maxRequired)
+	}
+	if slices.Equal(names, f.row.Settings.Required) {
+		return Effect{Path: c.Path, Outcome: Same}, nil
+	}
+	f.row.Settings.Required = names
+	d.home.changeFolder(f)
+	return Effect{Path: c.Path, Outcome: Changed}, nil
+}

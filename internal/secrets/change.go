@@ -1,0 +1,149 @@
+package secrets
+
+import (
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/sensitive"
+)
+
+// maxChanges bounds one commit: an import of ten thousand names must fit, a mistake of millions must not hold the writer.
+const maxChanges = 20000
+
+// maxMessage bounds the message of a commit, in bytes.
+const maxMessage = 1000
+
+// Verb says what one change does.
+type Verb string
+
+// The verbs of changes.
+const (
+	Set            Verb = "set"             // make a secret, or give it a new value or attributes
+	Delete         Verb = "delete"          // a secret
+	Restore        Verb = "restore"         // a deleted secret, under its name
+	Rename         Verb = "rename"          // a secret, to To in the same folder
+	Move           Verb = "move"            // a secret, to the folder ToPath
+	Copy           Verb = "copy"            // a secret from Source into Path, as To or under its own name
+	FolderCreate   Verb = "folder.create"   // and what is missing above it
+	FolderMove     Verb = "folder.move"     // to ToPath: a rename, or a move with all that is in it
+	FolderDelete   Verb = "folder.delete"   // with all that is in it
+	FolderRestore  Verb = "folder.restore"  // with all that was deleted with it
+	FolderImports  Verb = "folder.imports"  // replace the list of folders whose secrets it shows
+	FolderRequired Verb = "folder.required" // replace the list of names without which it is incomplete
+)
+
+// Source names a secret or folder elsewhere, in words.
+type Source struct {
+	EnvRef
+	Path domain.Path
+	Name domain.SecretName
+}
+
+// Change is one part of a commit. Pointers that are nil leave the thing as it is.
+type Change struct {
+	Verb Verb
+	Path domain.Path       // the folder
+	Name domain.SecretName // the secret, for verbs on secrets
+
+	Value    *sensitive.Value // Set
+	Comment  *string
+	Attrs    AttributeChange
+	Generate int // Set: make a random value of so many characters instead of Value
+
+	To       domain.SecretName   // Rename, Copy
+	ToPath   domain.Path         // Move, FolderMove
+	From     Source              // Copy
+	Imports  []Source            // FolderImports
+	Required []domain.SecretName // FolderRequired
+}
+
+// AttributeChange says which attributes change.
+type AttributeChange struct {
+	Owner     *string
+	Tags      *[]domain.Tag
+	Meta      *map[string]string
+	Public    *bool
+	Cadence   *domain.Cadence
+	ExpiresAt *int64
+	Required  *bool
+	Literal   *bool
+}
+
+func (c AttributeChange) apply(a *domain.Attributes) error {
+	assign(&a.Owner, c.Owner)
+	assign(&a.Tags, c.Tags)
+	assign(&a.Meta, c.Meta)
+	assign(&a.Public, c.Public)
+	assign(&a.ExpiresAt, c.ExpiresAt)
+	assign(&a.Required, c.Required)
+	assign(&a.Literal, c.Literal)
+	if c.Cadence != nil {
+		cadence, err := domain.ParseCadence(string(*c.Cadence))
+		if err != nil {
+			return err
+		}
+		a.Cadence = cadence
+	}
+	return a.Check()
+}
+
+func assign[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// Outcome says what a change did.
+type Outcome string
+
+// The outcomes of changes.
+const (
+	Added   Outcome = "added"
+	Changed Outcome = "changed"
+	Same    Outcome = "same"
+	Removed Outcome = "removed"
+)
+
+// Effect is what became of one change.
+type Effect struct {
+	Path    domain.Path
+	Name    domain.SecretName
+	Outcome Outcome
+	Version int64
+}
+
+// Commit is what somebody wants to change in one environment, all or nothing.
+type Commit struct {
+	Changes []Change
+	Message string
+	Cause   string // "person", "import", "rollback", ...
+	// IfRevision, when not negative, refuses the commit unless the environment stands at this revision.
+	IfRevision int64
+	DryRun     bool // tell the effects and change nothing
+}
+
+// Committed is what came of it.
+type Committed struct {
+	ID       domain.CommitID // empty when nothing changed
+	Revision int64
+	Effects  []Effect
+}
+
+func (c *Commit) check() error {
+	switch {
+	case len(c.Changes) == 0:
+		return fault.New(fault.Invalid, "the commit holds no change")
+	case len(c.Changes) > maxChanges:
+		return fault.New(fault.Invalid, "too many changes in one commit: at most %d", maxChanges).WithHint("split it in several commits")
+	case len(c.Message) > maxMessage:
+		return fault.New(fault.Invalid, "the message is too long: at most %d bytes", maxMessage)
+	}
+	for _, ch := range c.Changes {
+		if ch.Value != nil && ch.Value.Len() > domain.MaxValue {
+			return fault.New(fault.Invalid, "the value of %s is too large: at most %d bytes", ch.Path.Key(ch.Name), domain.MaxValue)
+		}
+		if ch.Comment != nil && len(*ch.Comment) > domain.MaxComment {
+			return fault.New(fault.Invalid, "the comment of %s is too long: at most %d bytes", ch.Path.Key(ch.Name), domain.MaxComment)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package secrets
+
+import (
+	"context"
+	"slices"
+
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/policy"
+	"github.com/keyturn/keyturn/internal/store"
+)
+
+// Commit applies changes to one environment, all or nothing, and gives it its next revision.
+func (s *Service) Commit(ctx context.Context, ref EnvRef, c Commit) (Committed, error) {
+	if err := c.check(); err != nil {
+		return Committed{}, err
+	}
+	return s.commit(ctx, ref, &c, func(ctx context.Context, d *draft) ([]Effect, error) {
+		if err := d.bind(ctx, c.Changes); err != nil {
+			return nil, err
+		}
+		if err := d.prepare(ctx, d.home, c.Changes); err != nil {
+			return nil, err
+		}
+		effects := make([]Effect, 0, len(c.Changes))
+		for i := range c.Changes {
+			e, err := d.apply(ctx, &c.Changes[i])
+			if err != nil {
+				return nil, err
+			}
+			effects = append(effects, e)
+		}
+		return effects, nil
+	})
+}
+
+// commit runs work on a draft of the environment and saves what came of it.
+func (s *Service) commit(ctx context.Context, ref EnvRef, c *Commit, work func(context.Context, *draft) ([]Effect, error)) (Committed, error) {
+	pl, err := s.where(ctx, policy.SecretWrite, ref)
+	if err != nil {
+		return Committed{}, err
+	}
+	action := policy.SecretWrite
+	if len(c.Changes) > 0 && !slices.ContainsFunc(c.Changes, func(ch Change) bool {
+		return ch.Verb != Delete && ch.Verb != Restore && ch.Verb != FolderDelete && ch.Verb != FolderRestore
+	}) {
+		action = policy.SecretDelete
+	}
+	op := guard.Op{Action: action, Resource: pl.resource(""), Somewhere: true}
+	for i := range c.Changes {
+		if ch := &c.Changes[i]; ch.Name != "" {
+			op.Keys = append(op.Keys, ch.Path.Key(ch.Name))
+		} else {
+			op.Keys = append(op.Keys, string(ch.Path)+"/")
+		}
+	}
+	var out Committed
+	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
+		d, err := s.newDraft(ctx, tx, p, pl)
+		if err != nil {
+			return err
+		}
+		if now := d.home.place.env.Revision; c.IfRevision >= 0 && c.IfRevision != now {
+			return fault.New(fault.Conflict, "the environment stands at revision %d, not at %d", now, c.IfRevision).
+				WithHint("read it again, then repeat the change")
+		}
+		if out.Effects, err = work(ctx, d); err != nil {
+			return err
+		}
+		if err := d.respell(ctx); err != nil {
+			return err
+		}
+		if err := d.connect(ctx); err != nil {
+			return err
+		}
+		if c.DryRun {
+			p.Note("dry_run", "true")
+			out.Revision = d.home.place.env.Revision
+			return store.Undo
+		}
+		out.ID, out.Revision, err = d.save(ctx, c)
+		p.Revision(out.Revision)
+		return err
+	})
+	return out, err
+}
+
+// save seals new values and writes everything, one commit row for each environment that changed.
+func (d *draft) save(ctx context.Context, c *Commit) (id domain.CommitID, revision int64, err error) {
+	revision = d.home.place.env.Revision
+	who := d.p.Principal()
+	for _, e := range d.envs {
+		if len(e.order) == 0 && len(e.forders) == 0 {
+			continue
+		}
+		if err := d.saveEnv(ctx, e); err != nil {
+			return "", 0, err
+		}
+		row := store.Commit{ID: domain.NewID[domain.CommitID](), Org: e.place.env.Org, Project: e.place.env.Project, Env: e.place.env.ID,
+			Revision: e.place.env.Revision, AuthorKind: who.Kind, AuthorID: who.ID, AuthorName: who.Name, At: d.tx.Now(),
+			Message: c.Message, Cause: c.Cause, Changes: int64(len(e.order) + len(e.forders))}
+		if e == d.home {
+			id, revision = row.ID, row.Revision
+		} else {
+			row.Cause = "references follow " + d.home.place.String()
+		}
+		if err := d.tx.PutCommit(ctx, &row); err != nil {
+			return "", 0, err
+		}
+		if err := d.tx.Announce(ctx, store.Feed{Kind: store.FeedCommit, Project: row.Project, Env: row.Env, Revision: row.Revision}); err != nil {
+			return "", 0, err
+		}
+	}
+	for from, targets := range d.refs {
+		if err := d.saveRefs(ctx, from, targets); err != nil {
+			return "", 0, err
+		}
+	}
+	return id, revision, d.s.saveReservations(ctx, d.tx)
+}
+
+func (d *draft) saveEnv(ctx context.Context, e *envDraft) error {
+	e.place.env.Revision++
+	var folders, oldFolders []*store.Folder
+	for _, f := range e.forders {
+		folders = append(folders, &f.row)
+		if f.old != nil {
+			oldFolders = append(oldFolders, f.old)
+		}
+	}
+	var rows, old []*store.Secret
+	// Names are unique among live secrets: what gives up its name is written before what may take it.
+	slices.SortStableFunc(e.order, func(a, b *secretDraft) int { return b.givesUp() - a.givesUp() })
+	for _, s := range e.order {
+		if s.value != nil {
+			s.row.Version++
+			var err error
+			if s.row.Value, err = d.s.ring.Seal(valuePlace(&s.row), *s.value); err != nil {
+				return err
+			}
+			s.row.Digest = d.s.ring.Digest(*s.value)
+		}
+		rows = append(rows, &s.row)
+		if s.old != nil {
+			old = append(old, s.old)
+		}
+	}
+	if err := d.tx.PutEnvironment(ctx, &e.place.env); err != nil {
+		return err
+	}
+	if err := d.tx.PutFolders(ctx, oldFolders, folders); err != nil {
+		return err
+	}
+	if err := d.tx.PutSecrets(ctx, old, rows); err != nil {
+		return err
+	}
+	ids := make([]domain.FolderID, 0, len(e.touched))
+	for id := range e.touched {
+		ids = append(ids, id)
+	}
+	if err := d.tx.TouchFolders(ctx, ids...); err != nil {
+		return err
+	}
+	env, revision := e.place.env.ID, e.place.env.Revision
+	d.tx.After(func() { d.s.cache.committed(env, revision, folders, rows, old) })
+	return nil
+}
+
+func (s *secretDraft) givesUp() int {
+	switch {
+	case s.row.Deleted != 0:
+		return 2
+	case s.old != nil && (s.old.Name != s.row.Name || s.old.Folder != s.row.Folder):
+		return 1
+	}
+	return 0
+}
+
+func (d *draft) saveRefs(ctx context.Context, from domain.SecretID, targets []domain.SecretID) error {
+	e, s, err := d.byID(ctx, from)
+	if err != nil {
+		return err
+	}
+	if s.old == nil && len(targets) == 0 {
+		return nil
+	}
+	rows := make([]*store.Reference, 0, len(targets))
+	for _, to := range targets {
+		rows = append(rows, &store.Reference{From: from, To: to, Org: e.place.env.Org, Project: e.place.env.Project})
+	}
+	return d.tx.SetReferences(ctx, from, rows)
+}

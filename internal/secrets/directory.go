@@ -1,0 +1,118 @@
+package secrets
+
+import (
+	"context"
+	"sync"
+
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/store"
+)
+
+// directory knows the live projects and environments by slug and id. It is small, read by every request, and made anew
+// when a project or environment changes.
+type directory struct {
+	db *store.DB
+	mu sync.RWMutex
+	// generation tells whether something changed while an organisation was being loaded.
+	generation int
+	orgs       map[domain.OrgID]*orgDirectory
+}
+
+type orgDirectory struct {
+	projects map[string]*projectDirectory // by slug and by id
+	list     []store.Project
+}
+
+type projectDirectory struct {
+	row  store.Project
+	envs map[string]store.Environment // by slug and by id
+	list []store.Environment
+}
+
+func newDirectory(db *store.DB) *directory {
+	return &directory{db: db, orgs: map[domain.OrgID]*orgDirectory{}}
+}
+
+func (d *directory) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.generation++
+	clear(d.orgs)
+}
+
+func (d *directory) org(ctx context.Context, id domain.OrgID) (*orgDirectory, error) {
+	d.mu.RLock()
+	o, generation := d.orgs[id], d.generation
+	d.mu.RUnlock()
+	if o != nil {
+		return o, nil
+	}
+	rows, err := d.db.Projects(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	o = &orgDirectory{projects: map[string]*projectDirectory{}}
+	for _, p := range rows {
+		if p.DeletedAt != 0 {
+			continue
+		}
+		pd := &projectDirectory{row: p, envs: map[string]store.Environment{}}
+		envs, err := d.db.Environments(ctx, p.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range envs {
+			if e.DeletedAt == 0 {
+				pd.envs[string(e.ID)], pd.envs[string(e.Slug)] = e, e
+				pd.list = append(pd.list, e)
+			}
+		}
+		o.projects[string(p.ID)], o.projects[string(p.Slug)] = pd, pd
+		o.list = append(o.list, p)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.generation == generation {
+		d.orgs[id] = o
+	}
+	return o, nil
+}
+
+func (d *directory) project(ctx context.Context, org domain.OrgID, name string) (*projectDirectory, error) {
+	o, err := d.org(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	p := o.projects[name]
+	if p == nil {
+		return nil, fault.New(fault.NotFound, "no such project")
+	}
+	return p, nil
+}
+
+func (d *directory) find(ctx context.Context, org domain.OrgID, ref EnvRef) (place, error) {
+	p, err := d.project(ctx, org, ref.Project)
+	if err != nil {
+		return place{}, err
+	}
+	e, ok := p.envs[ref.Env]
+	if !ok {
+		return place{}, fault.New(fault.NotFound, "no such environment")
+	}
+	return place{p.row, e}, nil
+}
+
+// Place finds the ids of a project and of its environments by slug, for grants and scopes.
+func (s *Service) Place(ctx context.Context, project string) (domain.ProjectID, map[domain.Slug]domain.EnvID, error) {
+	p, err := s.dir.project(ctx, guard.CallerOf(ctx).Principal.Org, project)
+	if err != nil {
+		return "", nil, err
+	}
+	envs := map[domain.Slug]domain.EnvID{}
+	for _, e := range p.list {
+		envs[e.Slug] = e.ID
+	}
+	return p.row.ID, envs, nil
+}

@@ -1,0 +1,165 @@
+package secrets
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/policy"
+	"github.com/keyturn/keyturn/internal/sensitive"
+	"github.com/keyturn/keyturn/internal/store"
+)
+
+// Item is one secret as a caller sees it.
+type Item struct {
+	ID       domain.SecretID
+	Path     domain.Path
+	Name     domain.SecretName
+	Version  int64
+	Revision int64 // of the environment, when this state was made
+	At       int64
+	Deleted  int64
+	Attrs    domain.Attributes
+	Value    *sensitive.Value // nil when it was not asked for or may not be seen
+	Comment  sensitive.Value
+	Personal bool   // the value is the caller's own
+	From     string // "project/env:/path" of the folder that an import shows it from, "" when it is at home here
+	Purged   bool
+}
+
+func item(row *store.Secret, path domain.Path) Item {
+	return Item{ID: row.ID, Path: path, Name: row.Name, Version: row.Version, Revision: row.Revision, At: row.At, Deleted: row.Deleted,
+		Attrs: row.Attrs, Purged: row.Value == nil}
+}
+
+// reader expands references for one answer and remembers what it opened, for the record.
+type reader struct {
+	s *Service
+	p guard.Permit
+	// raw leaves references as they are written.
+	raw bool
+	// personal holds the caller's own values by secret; nil when there are none.
+	personal map[domain.SecretID]store.Personal
+}
+
+// maxExpansion bounds a value whose references were followed: 16 times what one value may hold.
+const maxExpansion = 16 * domain.MaxValue
+
+// value opens a state and follows its references.
+func (r *reader) value(ctx context.Context, pl place, path domain.Path, row *store.Secret) (sensitive.Value, bool, error) {
+	if own, ok := r.personal[row.ID]; ok {
+		v, err := r.s.openPersonal(r.p, row, own)
+		return v, true, err
+	}
+	v, err := r.s.open(r.p, row)
+	if err != nil || r.raw || row.Attrs.Literal {
+		return v, false, err
+	}
+	text, ok := referenceText(v)
+	if !ok {
+		return v, false, nil
+	}
+	out, err := r.expand(ctx, pl, path, text, 0)
+	return sensitive.FromString(out), false, err
+}
+
+// maxDepth bounds chains of references. Cycles are refused at save; this is the second net.
+const maxDepth = 32
+
+func (r *reader) expand(ctx context.Context, pl place, path domain.Path, text string, depth int) (string, error) {
+	if depth > maxDepth {
+		return "", fault.New(fault.Invalid, "references go deeper than %d", maxDepth)
+	}
+	var b strings.Builder
+	for _, part := range domain.ParseReferences(text) {
+		if part.Ref == nil {
+			b.WriteString(part.Text)
+			continue
+		}
+		tp, tpath, row, err := r.follow(ctx, pl, path, *part.Ref)
+		if err != nil {
+			return "", fmt.Errorf("${%s} in %s of %s: %w", part.Ref, path, pl, err)
+		}
+		if !r.p.Can(policy.SecretRead, tp.resource(tpath)) {
+			return "", fault.New(fault.Denied, "${%s} points to a secret that you may not read", part.Ref).
+				WithHint("ask for the right to read it, or ask for the raw value")
+		}
+		r.p.Names(r.s.fullKey(pl, tp, tpath.Key(row.Name)))
+		v, err := r.s.open(r.p, row)
+		if err != nil {
+			return "", err
+		}
+		inner := string(v.Reveal())
+		if !row.Attrs.Literal && strings.Contains(inner, "${") {
+			if inner, err = r.expand(ctx, tp, tpath, inner, depth+1); err != nil {
+				return "", err
+			}
+		}
+		b.WriteString(inner)
+		if b.Len() > maxExpansion {
+			return "", fault.New(fault.Invalid, "references make the value longer than %d bytes", maxExpansion)
+		}
+	}
+	return b.String(), nil
+}
+
+func (s *Service) fullKey(home, at place, key string) string {
+	if home.env.ID == at.env.ID {
+		return key
+	}
+	return at.String() + ":" + key
+}
+
+// follow finds what a reference points to.
+func (r *reader) follow(ctx context.Context, pl place, path domain.Path, ref domain.Reference) (place, domain.Path, *store.Secret, error) {
+	if ref.Local() {
+		return r.s.visible(ctx, pl, path, ref.Name, 0)
+	}
+	project := ref.Project
+	if project == "" {
+		project = pl.project.Slug
+	}
+	tp, err := r.s.dir.find(ctx, r.p.Org(), EnvRef{string(project), string(ref.Env)})
+	if err != nil {
+		return tp, "", nil, err
+	}
+	row, _, _, err := r.s.cache.secret(ctx, tp.env.ID, ref.Folder, ref.Name)
+	return tp, ref.Folder, row, err
+}
+
+// visible finds a name in a folder or in what it imports; its own secrets win, then the last import.
+func (s *Service) visible(ctx context.Context, pl place, path domain.Path, name domain.SecretName, depth int) (place, domain.Path, *store.Secret, error) {
+	row, folder, _, err := s.cache.secret(ctx, pl.env.ID, path, name)
+	if err == nil || fault.KindOf(err) != fault.NotFound || depth >= maxImportDepth {
+		return pl, path, row, err
+	}
+	for i := len(folder.Settings.Imports) - 1; i >= 0; i-- {
+		ip, ipath, ok, ierr := s.importedPlace(ctx, folder.Org, folder.Settings.Imports[i])
+		if ierr != nil {
+			return pl, path, nil, ierr
+		}
+		if !ok {
+			continue
+		}
+		if tp, tpath, row, ierr := s.visible(ctx, ip, ipath, name, depth+1); ierr == nil || fault.KindOf(ierr) != fault.NotFound {
+			return tp, tpath, row, ierr
+		}
+	}
+	return pl, path, nil, err
+}
+
+// importedPlace finds where an import comes from; false when that folder or environment is deleted.
+func (s *Service) importedPlace(ctx context.Context, org domain.OrgID, imp store.Import) (place, domain.Path, bool, error) {
+	ip, err := s.dir.find(ctx, org, EnvRef{string(imp.Project), string(imp.Env)})
+	var f store.Folder
+	if err == nil {
+		f, err = s.cache.folderByID(ctx, imp.Env, imp.Folder)
+	}
+	if missing(err) {
+		return ip, "", false, nil
+	}
+	return ip, f.Path, err == nil, err
+}

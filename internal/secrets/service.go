@@ -1,0 +1,128 @@
+// Package secrets holds the rules of projects, environments, folders and secrets: commits, history, references, imports,
+// roll back, due dates. It is the one place where values are sealed and opened, always behind the door.
+package secrets
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/policy"
+	"github.com/keyturn/keyturn/internal/sensitive"
+	"github.com/keyturn/keyturn/internal/store"
+)
+
+// Service answers for everything that holds secrets.
+type Service struct {
+	db    *store.DB
+	door  *guard.Door
+	ring  *keyring.Ring
+	dir   *directory
+	cache *cache
+	// heard is the number of the last commit or personal value that this server made or heard of, anywhere.
+	heard    atomic.Int64
+	watching watchers
+}
+
+// New builds the service. cacheBytes bounds the memory for sealed values that are kept at hand.
+func New(db *store.DB, door *guard.Door, ring *keyring.Ring, cacheBytes int64) *Service {
+	s := &Service{db: db, door: door, ring: ring, dir: newDirectory(db), cache: newCache(db, cacheBytes),
+		watching: watchers{all: map[chan store.Feed]domain.EnvID{}}}
+	db.Hear(s.Hear)
+	return s
+}
+
+// EnvRef names an environment the way callers write it: slug or id for both.
+type EnvRef struct{ Project, Env string }
+
+// place is an environment that was found.
+type place struct {
+	project store.Project
+	env     store.Environment
+}
+
+func (p place) resource(path domain.Path) policy.Resource {
+	return policy.Resource{Org: p.project.Org, Project: p.project.ID, Env: p.env.ID, Path: path}
+}
+
+func (p place) String() string { return string(p.project.Slug) + "/" + string(p.env.Slug) }
+
+// where finds the environment, or records the miss and hides it.
+func (s *Service) where(ctx context.Context, action policy.Action, ref EnvRef) (place, error) {
+	pl, err := s.dir.find(ctx, guard.CallerOf(ctx).Principal.Org, ref)
+	if err != nil {
+		return place{}, s.door.Miss(ctx, guard.Op{Action: action, Detail: map[string]string{"project": clip(ref.Project), "env": clip(ref.Env)}}, err)
+	}
+	return pl, nil
+}
+
+// clip keeps what somebody typed short in the log.
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64]
+	}
+	return s
+}
+
+// Field names in associated data. They never change: a changed name makes what was sealed under it unreadable.
+const (
+	fieldValue    = "secret.value"
+	fieldComment  = "secret.comment"
+	fieldPersonal = "personal.value"
+)
+
+func valuePlace(row *store.Secret) keyring.Place {
+	return keyring.Place{Project: string(row.Project), Record: string(row.ID), Field: fieldValue, Version: row.Version}
+}
+
+func commentPlace(row *store.Secret) keyring.Place {
+	return keyring.Place{Project: string(row.Project), Record: string(row.ID), Field: fieldComment, Version: row.Attrs.CommentRev}
+}
+
+// open opens the value of a state. The permit is proof that somebody asked at the door.
+func (s *Service) open(p guard.Permit, row *store.Secret) (sensitive.Value, error) {
+	if !p.Valid() {
+		return sensitive.Value{}, fault.New(fault.Denied, "no permit")
+	}
+	if row.Value == nil {
+		return sensitive.Value{}, fault.New(fault.NotFound, "version %d of %s was purged", row.Version, row.Name)
+	}
+	v, err := s.ring.Open(valuePlace(row), row.Value)
+	if err != nil {
+		return v, fmt.Errorf("open version %d of %s: %w", row.Version, row.Name, err)
+	}
+	return v, nil
+}
+
+func (s *Service) openComment(p guard.Permit, row *store.Secret) (sensitive.Value, error) {
+	if len(row.Comment) == 0 || !p.Valid() {
+		return sensitive.Value{}, nil
+	}
+	v, err := s.ring.Open(commentPlace(row), row.Comment)
+	if err != nil {
+		return v, fmt.Errorf("open the comment of %s: %w", row.Name, err)
+	}
+	return v, nil
+}
+
+// Hear takes in what this server and others did.
+func (s *Service) Hear(f store.Feed) {
+	switch f.Kind {
+	case store.FeedCommit, store.FeedPersonal:
+		s.cache.advance(context.Background(), f.Env, f.Revision)
+		s.watching.tell(f)
+		for {
+			was := s.heard.Load()
+			if was >= f.Seq || s.heard.CompareAndSwap(was, f.Seq) {
+				return
+			}
+		}
+	case store.FeedProject:
+		s.dir.forget()
+		s.cache.drop(f.Env)
+	}
+}

@@ -1,0 +1,243 @@
+// Package server builds the program by hand: database, keys, services, surfaces; starts and stops them in order.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/keyturn/keyturn/internal/access"
+	"github.com/keyturn/keyturn/internal/config"
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/evidence"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/httpapi"
+	"github.com/keyturn/keyturn/internal/httpkit"
+	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/secrets"
+	"github.com/keyturn/keyturn/internal/sensitive"
+	"github.com/keyturn/keyturn/internal/store"
+)
+
+// stopWithin is how long requests under way may take when the server stops.
+const stopWithin = 10 * time.Second
+
+// Options is what a server needs beside its configuration.
+type Options struct {
+	Config  config.Config
+	Version string
+	// LookupEnv gives environment variables: only the root key's are read here.
+	LookupEnv func(string) (string, bool)
+	// Banner gets what a person should read at the start; the set-up token stands there and nowhere else.
+	Banner io.Writer
+	// FirstProject makes a project of this slug at the very first start, when there is no organisation yet.
+	FirstProject domain.Slug
+}
+
+// Server is one running server.
+type Server struct {
+	o       Options
+	started time.Time
+	db      *store.DB
+	ring    *keyring.Ring
+	secrets *secrets.Service
+	access  *access.Service
+	log     *evidence.Log
+	world   world
+	metrics *metrics
+	handler http.Handler
+	http    *http.Server
+	certs   *certificates
+	setup   sensitive.Value
+
+	closing  chan struct{} // closed when the server begins to stop
+	closed   sync.Once
+	fatal    chan error // the database failed for good
+	follower sync.WaitGroup
+	stop     context.CancelFunc
+}
+
+// Open opens the database, checks the root key before anything is touched, and builds the services.
+func Open(ctx context.Context, o Options) (*Server, error) {
+	s := &Server{o: o, started: time.Now(), closing: make(chan struct{}), fatal: make(chan error, 1)}
+	if o.Banner == nil {
+		s.o.Banner = io.Discard
+	}
+	if err := s.openWorld(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.build(ctx); err != nil {
+		_ = s.db.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) build(ctx context.Context) error {
+	door := guard.New(s.db)
+	s.secrets = secrets.New(s.db, door, s.ring, s.o.Config.CacheBytes)
+	setup := access.Setup{Loopback: s.o.Config.Mode == config.Development}
+	any, err := s.db.AnyPerson(ctx)
+	if err != nil {
+		return err
+	}
+	if !any {
+		s.setup = domain.NewToken(domain.SetupToken)
+		setup.Token = s.setup
+	}
+	s.access = access.New(s.db, door, setup)
+	seed, _ := s.ring.LogSeed()
+	if s.log, err = evidence.New(s.db, door, s.secrets, s.world.instance, seed); err != nil {
+		return err
+	}
+	s.metrics = newMetrics(s)
+	reporter := &reporter{s}
+	routes, err := httpapi.New(s.secrets, s.access, s.log, reporter, s.closing)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	routes.Register(mux)
+	s.registerHealth(mux)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		httpkit.WriteError(w, r, fault.New(fault.NotFound, "nothing is served here").WithHint("the API lives below /keyturn/v1, health at /healthz"))
+	})
+	s.handler = httpkit.Front(s.metrics.measure(mux))
+	if s.world.fresh && s.o.FirstProject != "" {
+		if err := s.firstProject(ctx); err != nil {
+			return err
+		}
+	}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	head, err := s.db.FeedHead(ctx)
+	if err != nil {
+		return err
+	}
+	s.follower.Go(func() { s.db.Follow(ctx, head) })
+	return nil
+}
+
+// Handler serves everything; tests use it without a listener.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// SetupToken lets the first admin in; empty when there is one already.
+func (s *Server) SetupToken() sensitive.Value { return s.setup }
+
+// Serve answers on a listener until the context ends or the database fails for good, then stops gracefully.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	s.http = &http.Server{Handler: s.handler, MaxHeaderBytes: httpkit.MaxHeader, ReadHeaderTimeout: httpkit.ReadHeaderTimeout,
+		ReadTimeout: httpkit.ReadTimeout, IdleTimeout: httpkit.IdleTimeout, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
+	if s.certs != nil {
+		s.http.TLSConfig = s.certs.config()
+	}
+	failed := make(chan error, 1)
+	go func() {
+		if s.certs != nil {
+			failed <- s.http.ServeTLS(l, "", "")
+		} else {
+			failed <- s.http.Serve(l)
+		}
+	}()
+	var cause error
+	select {
+	case <-ctx.Done():
+	case cause = <-s.fatal:
+	case cause = <-failed:
+		if errors.Is(cause, http.ErrServerClosed) {
+			cause = nil
+		}
+	}
+	return errors.Join(cause, s.Close())
+}
+
+// Close lets requests under way finish, then stops the workers and closes the database.
+func (s *Server) Close() error {
+	var err error
+	s.closed.Do(func() {
+		close(s.closing)
+		if s.http != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+			defer cancel()
+			if err = s.http.Shutdown(ctx); err != nil {
+				err = errors.Join(err, s.http.Close())
+			}
+		}
+		s.stop()
+		s.follower.Wait()
+		err = errors.Join(err, s.db.Close())
+	})
+	return err
+}
+
+// Run is the command "keyturn server": it opens, says where it is, serves until the context ends.
+func Run(ctx context.Context, o Options) error {
+	slog.SetDefault(slog.New(slog.NewTextHandler(logWriter{}, &slog.HandlerOptions{Level: level(o.Config.LogLevel)})))
+	harden()
+	limitScheduler()
+	var certs *certificates
+	if o.Config.TLSCert != "" {
+		var err error
+		if certs, err = loadCertificates(o.Config.TLSCert, o.Config.TLSKey); err != nil {
+			return err
+		}
+	}
+	l, err := net.Listen("tcp", o.Config.Listen)
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "cannot listen on %s", o.Config.Listen).WithHint("another program may use that port: choose another with --listen")
+	}
+	s, err := Open(ctx, o)
+	if err != nil {
+		_ = l.Close()
+		return err
+	}
+	s.certs = certs
+	s.greet(l.Addr())
+	return s.Serve(ctx, l)
+}
+
+func (s *Server) greet(addr net.Addr) {
+	scheme := "http"
+	if s.certs != nil {
+		scheme = "https"
+	}
+	w := s.o.Banner
+	fmt.Fprintf(w, "Keyturn %s is ready: %s://%s\n", s.o.Version, scheme, addr)
+	s.world.describe(w)
+	if s.o.Config.Mode == config.Development {
+		fmt.Fprintln(w, "\n  DEVELOPMENT MODE: the root key lies beside the data, and this machine may create the first admin.\n  For real secrets set KEYTURN_MODE=production and give a root key.")
+	}
+	if !s.setup.Empty() {
+		fmt.Fprintf(w, "\n  Nobody is set up yet. Become the first admin:\n    keyturn bootstrap --server %s://%s --email you@example.com --setup-token %s\n", scheme, addr, s.setup.Reveal())
+	}
+}
+
+// firstProject gives a fresh development server something to try, before anybody is there.
+func (s *Server) firstProject(ctx context.Context) error {
+	id := uuid.Must(uuid.NewV7()).String()
+	var org store.Org
+	system := &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "setup", Name: "first start"}, Request: id, Dialect: "cli"}
+	door := guard.New(s.db)
+	ctx = guard.WithCaller(ctx, system)
+	err := door.Do(ctx, guard.Op{Action: "instance.setup", Detail: map[string]string{"org": "main"}}, func(tx *store.Tx, _ guard.Permit) (err error) {
+		org, err = access.FoundOrg(ctx, tx, "main", "Main")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	system.Principal.Org = org.ID
+	_, err = s.secrets.CreateProject(ctx, s.o.FirstProject, domain.Label(s.o.FirstProject), nil)
+	return err
+}
+
+// Access gives the service of users and tokens, for tests that set a server up.
+func (s *Server) Access() *access.Service { return s.access }

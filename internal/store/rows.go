@@ -1,0 +1,268 @@
+package store
+
+import (
+	"github.com/keyturn/keyturn/internal/domain"
+)
+
+// Instance is the one row that every write transaction locks, checks and moves on.
+type Instance struct {
+	ID        string
+	CreatedAt int64
+	Epoch     int64
+	LogSize   int64
+	LogRoot   [32]byte
+	FeedSeq   int64
+}
+
+// Org is an organisation.
+type Org struct {
+	ID        domain.OrgID `db:"id,key"`
+	Slug      domain.Slug  `db:"slug"`
+	Name      domain.Label `db:"name"`
+	CreatedAt int64        `db:"created_at"`
+}
+
+// Project holds environments.
+type Project struct {
+	ID        domain.ProjectID `db:"id,key"`
+	Org       domain.OrgID     `db:"org_id"`
+	Slug      domain.Slug      `db:"slug"`
+	Name      domain.Label     `db:"name"`
+	CreatedAt int64            `db:"created_at"`
+	DeletedAt int64            `db:"deleted_at"`
+	PurgedAt  int64            `db:"purged_at"`
+}
+
+// Environment is a line of commits; Revision is the number of the last one.
+type Environment struct {
+	ID        domain.EnvID     `db:"id,key"`
+	Org       domain.OrgID     `db:"org_id"`
+	Project   domain.ProjectID `db:"project_id"`
+	Slug      domain.Slug      `db:"slug"`
+	Name      domain.Label     `db:"name"`
+	Position  int64            `db:"position"`
+	Revision  int64            `db:"revision"`
+	CreatedAt int64            `db:"created_at"`
+	DeletedAt int64            `db:"deleted_at"`
+	PurgedAt  int64            `db:"purged_at"`
+}
+
+// Commit is one atomic change of an environment.
+type Commit struct {
+	ID         domain.CommitID      `db:"id,key"`
+	Org        domain.OrgID         `db:"org_id"`
+	Project    domain.ProjectID     `db:"project_id"`
+	Env        domain.EnvID         `db:"env_id"`
+	Revision   int64                `db:"revision"`
+	AuthorKind domain.PrincipalKind `db:"author_kind"`
+	AuthorID   string               `db:"author_id"`
+	AuthorName string               `db:"author_name"`
+	At         int64                `db:"at"`
+	Message    string               `db:"message"`
+	Cause      string               `db:"cause"`
+	Changes    int64                `db:"changes"`
+}
+
+// Import shows the secrets of another folder in this one, by ids, so that renames need no rewrite.
+type Import struct {
+	Project domain.ProjectID `json:"project"`
+	Env     domain.EnvID     `json:"env"`
+	Folder  domain.FolderID  `json:"folder"`
+}
+
+// FolderSettings is what a folder carries beside its path.
+type FolderSettings struct {
+	Imports  []Import            `json:"imports,omitzero"`
+	Required []domain.SecretName `json:"required,omitzero"`
+}
+
+// Folder is one folder in its current state.
+type Folder struct {
+	ID       domain.FolderID  `db:"id,key"`
+	Org      domain.OrgID     `db:"org_id"`
+	Project  domain.ProjectID `db:"project_id"`
+	Env      domain.EnvID     `db:"env_id"`
+	Path     domain.Path      `db:"path"`
+	Revision int64            `db:"revision,logkey"`
+	Version  int64            `db:"version,volatile"`
+	Deleted  int64            `db:"deleted"`
+	Settings FolderSettings   `db:"settings,json"`
+}
+
+// Secret is one state of a secret: the current one, or one that was replaced. Value, comment and digest are volatile for
+// the row digest: the ciphertexts are bound to secret and version by their associated data, and key rotations change them.
+type Secret struct {
+	ID       domain.SecretID   `db:"id,key"`
+	Org      domain.OrgID      `db:"org_id"`
+	Project  domain.ProjectID  `db:"project_id"`
+	Env      domain.EnvID      `db:"env_id"`
+	Folder   domain.FolderID   `db:"folder_id"`
+	Name     domain.SecretName `db:"name"`
+	Revision int64             `db:"revision,logkey"`
+	Version  int64             `db:"version"`
+	Deleted  int64             `db:"deleted"`
+	At       int64             `db:"at"`
+	Attrs    domain.Attributes `db:"attrs,json"`
+	Comment  []byte            `db:"comment,volatile"`
+	Value    []byte            `db:"value,volatile"`
+	Digest   []byte            `db:"digest,volatile"`
+}
+
+// Reference is an edge between two secrets.
+type Reference struct {
+	From    domain.SecretID  `db:"from_id,key"`
+	To      domain.SecretID  `db:"to_id,key"`
+	Org     domain.OrgID     `db:"org_id"`
+	Project domain.ProjectID `db:"project_id"`
+}
+
+// Personal is one user's own value for a secret.
+type Personal struct {
+	ID      string           `db:"id,key"`
+	Secret  domain.SecretID  `db:"secret_id"`
+	User    domain.UserID    `db:"user_id"`
+	Org     domain.OrgID     `db:"org_id"`
+	Project domain.ProjectID `db:"project_id"`
+	Version int64            `db:"version"`
+	At      int64            `db:"at"`
+	Value   []byte           `db:"value,volatile"`
+}
+
+// Person is a human user.
+type Person struct {
+	ID        domain.UserID `db:"id,key"`
+	Org       domain.OrgID  `db:"org_id"`
+	Email     domain.Email  `db:"email"`
+	Name      domain.Label  `db:"name"`
+	Password  string        `db:"password"`
+	CreatedAt int64         `db:"created_at"`
+	Disabled  bool          `db:"disabled"`
+}
+
+// Identity is a machine.
+type Identity struct {
+	ID        domain.IdentityID `db:"id,key"`
+	Org       domain.OrgID      `db:"org_id"`
+	Name      domain.Label      `db:"name"`
+	TokenTTL  int64             `db:"token_ttl"`
+	CreatedAt int64             `db:"created_at"`
+	Disabled  bool              `db:"disabled"`
+}
+
+// ClientSecret proves a machine identity; only its hash is kept.
+type ClientSecret struct {
+	ID        string            `db:"id,key"`
+	Org       domain.OrgID      `db:"org_id"`
+	Identity  domain.IdentityID `db:"identity_id"`
+	Hash      []byte            `db:"hash"`
+	Name      string            `db:"name"`
+	CreatedAt int64             `db:"created_at"`
+	ExpiresAt int64             `db:"expires_at"`
+	RevokedAt int64             `db:"revoked_at"`
+}
+
+// Token is a bearer token or session; only its hash is kept.
+type Token struct {
+	ID            domain.TokenID       `db:"id,key"`
+	Org           domain.OrgID         `db:"org_id"`
+	Hash          []byte               `db:"hash"`
+	Kind          domain.TokenKind     `db:"kind"`
+	Name          string               `db:"name"`
+	PrincipalKind domain.PrincipalKind `db:"principal_kind"`
+	PrincipalID   string               `db:"principal_id"`
+	Scopes        []domain.Scope       `db:"scopes,json"`
+	CreatedAt     int64                `db:"created_at"`
+	ExpiresAt     int64                `db:"expires_at"`
+	RevokedAt     int64                `db:"revoked_at"`
+}
+
+// Grant is a role given to a principal somewhere.
+type Grant struct {
+	ID            string               `db:"id,key"`
+	Org           domain.OrgID         `db:"org_id"`
+	PrincipalKind domain.PrincipalKind `db:"principal_kind"`
+	PrincipalID   string               `db:"principal_id"`
+	Project       domain.ProjectID     `db:"project_id"`
+	Env           domain.EnvID         `db:"env_id"`
+	Role          domain.Role          `db:"role"`
+	CreatedAt     int64                `db:"created_at"`
+}
+
+// KeySlot is one wrapping of the instance key, in the form of a row.
+type KeySlot struct {
+	ID          string `db:"id,key"`
+	Kind        string `db:"kind"`
+	Fingerprint string `db:"fingerprint"`
+	Key         string `db:"key_id"`
+	Wrapped     []byte `db:"wrapped"`
+	Check       []byte `db:"key_check"`
+	CreatedAt   int64  `db:"created_at"`
+}
+
+// KeyGeneration is one life of a key, in the form of a row.
+type KeyGeneration struct {
+	ID            string           `db:"id,key"`
+	Layer         string           `db:"layer"`
+	Project       domain.ProjectID `db:"project_id"`
+	Generation    int64            `db:"generation"`
+	State         string           `db:"state"`
+	Wrapped       []byte           `db:"wrapped,volatile"`
+	WrappedBy     string           `db:"wrapped_by,volatile"`
+	CreatedAt     int64            `db:"created_at"`
+	SealsReserved int64            `db:"seals_reserved,volatile"`
+	Public        []byte           `db:"public"`
+}
+
+// Idempotent is a write that was applied under a key of the client's choice.
+type Idempotent struct {
+	ID      string `db:"id,key"`
+	Request []byte `db:"request"`
+	Answer  []byte `db:"answer"`
+	At      int64  `db:"at"`
+}
+
+// FeedKind says what changed.
+type FeedKind string
+
+// The kinds of changes that other servers and listeners hear of.
+const (
+	FeedCommit   FeedKind = "commit"   // an environment has a new revision
+	FeedPersonal FeedKind = "personal" // somebody's own value
+	FeedProject  FeedKind = "project"  // projects, environments: names, deletion
+	FeedAccess   FeedKind = "access"   // users, identities, tokens, grants
+	FeedKeys     FeedKind = "keys"     // keys
+	FeedLost     FeedKind = "lost"     // never stored: changes were missed, forget whatever is cached
+)
+
+// Feed is one change.
+type Feed struct {
+	Seq      int64            `db:"seq,key"`
+	Kind     FeedKind         `db:"kind"`
+	Project  domain.ProjectID `db:"project_id"`
+	Env      domain.EnvID     `db:"env_id"`
+	Revision int64            `db:"revision"`
+	At       int64            `db:"at"`
+}
+
+// The tables. "true" means that a row decides something, so that each write of one leaves its digest in the log.
+var (
+	orgs           = newTable[Org]("org", true)
+	projects       = newTable[Project]("project", true)
+	environments   = newTable[Environment]("environment", true)
+	commits        = newTable[Commit]("commits", true)
+	folders        = newTable[Folder]("folder", true)
+	folderHistory  = newHistory[Folder]("folder_history")
+	secretRows     = newTable[Secret]("secret", true)
+	secretHistory  = newHistory[Secret]("secret_history")
+	references     = newTable[Reference]("secret_ref", false)
+	personals      = newTable[Personal]("personal", true)
+	persons        = newTable[Person]("person", true)
+	identities     = newTable[Identity]("identity", true)
+	clientSecrets  = newTable[ClientSecret]("client_secret", true)
+	tokens         = newTable[Token]("token", true)
+	grants         = newTable[Grant]("role_grant", true)
+	keySlots       = newTable[KeySlot]("key_slot", true)
+	keyGenerations = newTable[KeyGeneration]("key_generation", true)
+	idempotents    = newTable[Idempotent]("idempotency", false)
+	feedRows       = newTable[Feed]("feed", false)
+)
