@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,6 +37,16 @@ type request struct {
 	slow   bool   // may take as long as the caller's context allows
 }
 
+// check refuses names that would make another path of this one: empty ones, and dots, which no escape covers.
+func (r request) check() error {
+	for _, part := range strings.Split(r.path[1:], "/") {
+		if part == "" || part == "." || part == ".." {
+			return errors.New("a project, environment or name in the call is empty or a dot")
+		}
+	}
+	return nil
+}
+
 // answer is what came back with success.
 type answer struct {
 	etag      string
@@ -51,8 +62,8 @@ func call[T any](ctx context.Context, c *Client, r request) (T, error) {
 
 // do sends a request, again after a lost connection where that is safe: reads, and writes under an idempotency key.
 func (c *Client) do(ctx context.Context, r request, out any) (answer, error) {
-	if strings.Contains(r.path, "//") || strings.HasSuffix(r.path, "/") {
-		return answer{}, errors.New("a project, environment or name is missing in the call")
+	if err := r.check(); err != nil {
+		return answer{}, err
 	}
 	var body []byte
 	if r.body != nil {
@@ -100,7 +111,10 @@ func (c *Client) again(err error, try int, sent bool) (time.Duration, bool) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return max(wait, e.RetryAfter), e.Kind == string(Unavailable) && e.RetryAfter > 0 && e.RetryAfter <= maxWait
 	}
-	return wait, errors.Is(err, ErrUnreachable) && (sent || !refused(err)) && !errors.Is(err, context.DeadlineExceeded)
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted || errors.Is(err, context.DeadlineExceeded) {
+		return 0, false
+	}
+	return wait, errors.Is(err, ErrUnreachable) && (sent || !refused(err))
 }
 
 func (c *Client) once(ctx context.Context, r request, body []byte, key string, out any) (answer, error) {

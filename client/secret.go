@@ -127,7 +127,7 @@ func (c *Client) Purge(ctx context.Context, p Place, name string) error {
 	if folder == "" {
 		folder = "/"
 	}
-	return c.act(ctx, request{method: "POST", path: p.at("purge"), body: api.PurgeRequest{Path: folder, Name: name}})
+	return c.act(ctx, request{method: "POST", path: p.at("secrets", "purge"), body: api.PurgeRequest{Path: folder, Name: name}})
 }
 
 // act sends a request whose answer tells nothing but success.

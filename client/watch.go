@@ -61,7 +61,11 @@ type watch struct {
 func (w *watch) stream(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	req, err := w.client.prepare(ctx, request{method: http.MethodGet, path: w.place.at("events")}, nil)
+	r := request{method: http.MethodGet, path: w.place.at("events")}
+	if err := r.check(); err != nil {
+		return false, &stopped{err}
+	}
+	req, err := w.client.prepare(ctx, r, nil)
 	if err != nil {
 		return false, &stopped{err}
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/keyturn/keyturn/api"
+	"github.com/keyturn/keyturn/client"
 	"github.com/keyturn/keyturn/internal/runner"
 )
 
@@ -23,7 +25,7 @@ func (a *app) follow(ctx context.Context, src *runSource, got runner.Snapshot) (
 			if strconv.FormatInt(e.Revision, 10) == have {
 				return nil
 			}
-			fresh, err := src.fetch(ctx)
+			fresh, err := src.refetch(ctx)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -47,5 +49,26 @@ func (a *app) follow(ctx context.Context, src *runSource, got runner.Snapshot) (
 	return changes, func() {
 		cancel()
 		<-done
+	}
+}
+
+// Waits between tries to fetch what a commit changed.
+const (
+	refetchFirst = 500 * time.Millisecond
+	refetchMost  = 30 * time.Second
+)
+
+// refetch is fetch that waits for a server which is away: the event is told once, so giving up would lose the change.
+func (s *runSource) refetch(ctx context.Context) (runner.Snapshot, error) {
+	for wait := refetchFirst; ; wait = min(2*wait, refetchMost) {
+		got, err := s.fetch(ctx)
+		if err == nil || !errors.Is(err, client.ErrUnreachable) && !errors.Is(err, client.Unavailable) {
+			return got, err
+		}
+		select {
+		case <-ctx.Done():
+			return got, ctx.Err()
+		case <-time.After(wait):
+		}
 	}
 }

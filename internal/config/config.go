@@ -51,9 +51,9 @@ type Setting struct {
 // Settings is the table.
 func Settings() []Setting {
 	return []Setting{
-		{"KEYTURN_MODE", "", "", false, "\"development\" or \"production\"; must be said, here or by --dev, unless a root key is given (then production)", func(c *Config, v string) error {
+		{"KEYTURN_MODE", "", "development", false, "\"development\" invents a root key when none is given and lets this machine create the first admin; \"production\" does neither", func(c *Config, v string) error {
 			c.Mode = Mode(v)
-			if v != "" && c.Mode != Development && c.Mode != Production {
+			if c.Mode != Development && c.Mode != Production {
 				return fault.New(fault.Invalid, "want development or production")
 			}
 			return nil

@@ -213,10 +213,23 @@ func (s *Server) greet(addr net.Addr) {
 	fmt.Fprintf(w, "Keyturn %s is ready: %s://%s\n", s.o.Version, scheme, addr)
 	s.world.describe(w)
 	if s.o.Config.Mode == config.Development {
-		fmt.Fprintln(w, "\n  DEVELOPMENT MODE: the root key lies beside the data, and this machine may create the first admin.\n  For real secrets set KEYTURN_MODE=production and give a root key.")
+		fmt.Fprintln(w, "\n  DEVELOPMENT MODE: this machine may create the first admin, and a root key is made beside the data when none is given.\n  For real secrets set KEYTURN_MODE=production and give a root key of your own.")
 	}
-	if !s.setup.Empty() {
-		fmt.Fprintf(w, "\n  Nobody is set up yet. Become the first admin:\n    keyturn bootstrap --server %s://%s --email you@example.com --setup-token %s\n", scheme, addr, s.setup.Reveal())
+	if s.setup.Empty() {
+		return
+	}
+	url := scheme + "://" + addr.String()
+	at := ""
+	if url != "http://127.0.0.1:8420" {
+		at = " --server " + url
+	}
+	proof := ""
+	if s.o.Config.Mode != config.Development {
+		proof = fmt.Sprintf(" --setup-token %s", s.setup.Reveal())
+	}
+	fmt.Fprintf(w, "\n  Nobody is set up yet. Become the first admin (it asks for a password):\n    keyturn bootstrap%s --email you@example.com%s\n", at, proof)
+	if s.o.FirstProject != "" {
+		fmt.Fprintf(w, "\n  Then try:\n    keyturn init%s --project %[2]s --env dev\n    keyturn set GREETING=hello --message \"first secret\"\n    keyturn run -- sh -c 'echo \"$GREETING\"'\n", at, s.o.FirstProject)
 	}
 }
 

@@ -50,13 +50,6 @@ func (s *Server) openWorld(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Mode == "" {
-		if !given {
-			return fault.New(fault.Sealed, "no root key is given and no mode is set").
-				WithHint("make a root key with: openssl rand -hex 32, and set KEYTURN_ROOT_KEY, or try things out with: keyturn server --dev")
-		}
-		c.Mode = config.Production
-	}
 	if !given && c.Mode == config.Production {
 		return fault.New(fault.Sealed, "production mode needs a root key and never invents one").
 			WithHint("make one with: openssl rand -hex 32, save it, and set KEYTURN_ROOT_KEY or KEYTURN_ROOT_KEY_FILE")

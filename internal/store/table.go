@@ -45,7 +45,7 @@ type column struct {
 
 // maxRows bounds the rows of one statement: more make it no faster, and a prepared statement stays in memory. It keeps well
 // below SQLite's limit of 32,766 bound parameters.
-const maxRows = 1024
+const maxRows = 64
 
 func newTable[T any](name string, logged bool) *table[T] {
 	t := &table[T]{name: name, logged: logged}

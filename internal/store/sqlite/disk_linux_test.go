@@ -122,6 +122,25 @@ func mountSmall(t *testing.T) (string, bool) {
 	return folder, true
 }
 
+// fill lets something else fill the disk to the last byte.
+func fill(t *testing.T, name string) {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := make([]byte, 4096)
+	for err == nil {
+		_, err = f.Write(block)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("fill the disk: %v", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAFullDiskIsUnavailableAndTheDatabaseGoesOnWhenThereIsRoom(t *testing.T) {
 	folder, ok := mountSmall(t)
 	if !ok {
@@ -156,18 +175,7 @@ func TestAFullDiskIsUnavailableAndTheDatabaseGoesOnWhenThereIsRoom(t *testing.T)
 		return err
 	}
 	for round := range 4 {
-		// Something else fills the disk to the last byte.
-		f, err := os.Create(ballast)
-		if err != nil {
-			t.Fatal(err)
-		}
-		block := make([]byte, 4096)
-		for err == nil {
-			_, err = f.Write(block)
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
+		fill(t, ballast)
 		refused := 0
 		for i := range 200 { // the WAL may hold room from before
 			if err := put(1000 * (i%20 + 1)); err != nil {
@@ -204,6 +212,27 @@ func TestAFullDiskIsUnavailableAndTheDatabaseGoesOnWhenThereIsRoom(t *testing.T)
 		t.Errorf("%d entries, want %d", got, want)
 	}
 	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, ballast)
+	// A start goes as far as it can without writing.
+	err = func() error {
+		e, err := sqlite.Open(t.Context(), folder)
+		if err != nil {
+			return err
+		}
+		db, err := store.Open(t.Context(), e, func(err error) { t.Errorf("the server left service: %v", err) })
+		if err != nil {
+			return errors.Join(err, e.Close())
+		}
+		err = db.Record(storetest.Entry("start"))
+		return errors.Join(err, db.Close())
+	}()
+	storetest.Want(t, err, fault.Unavailable)
+	if m := fault.As(err).Message; m != "the disk is full" {
+		t.Errorf("a start on a full disk: message %q", m)
+	}
+	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
 	again := storetest.Open(t, in(folder))
