@@ -78,18 +78,27 @@ func exitWith(code int) error {
 }
 
 // usageError is about how the command was called.
-type usageError struct {
-	text, command string
-	suggestions   []string // commands that may have been meant
-}
+type usageError struct{ text, command string }
 
 func (e *usageError) Error() string { return e.text }
+
+// misspelt is a usageError about a command that is not there, with those that may have been meant.
+type misspelt struct {
+	*usageError
+	meant []string
+}
+
+func (e *misspelt) Unwrap() error { return e.usageError }
 
 // flagError replaces the message of the flag library, which repeats the rejected value.
 func flagError(cmd *cobra.Command, err error) error {
 	text := err.Error()
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		text = fmt.Sprintf("--%s is not valid: want %s", e.GetFlag().Name, e.GetFlag().Value.Type())
+		want := e.GetFlag().Value.Type()
+		if want == "bool" {
+			want = "true or false"
+		}
+		text = fmt.Sprintf("--%s is not valid: want %s", e.GetFlag().Name, want)
 	}
 	return &usageError{text: text, command: cmd.CommandPath()}
 }
@@ -176,9 +185,9 @@ func reportOf(err error) report {
 	}
 	if e, ok := errors.AsType[*usageError](err); ok {
 		r.hint = e.command + " --help"
-		if len(e.suggestions) > 0 {
-			r.hint = "did you mean: " + strings.Join(e.suggestions, ", ")
-		}
+	}
+	if e, ok := errors.AsType[*misspelt](err); ok {
+		r.hint = "did you mean: " + strings.Join(e.meant, ", ")
 	}
 	if r.hint == "" && errors.Is(err, client.ErrUnreachable) {
 		r.hint = "is the server running, and is --server or KEYTURN_SERVER right?"

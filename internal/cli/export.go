@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -65,7 +66,7 @@ func (a *app) exportFolder(ctx context.Context, f exportFlags) error {
 	}
 	list, err := c.List(ctx, place, client.ListOptions{Reveal: true, Recursive: f.recursive, Raw: f.raw, Imports: !f.noImports, Only: f.only})
 	if err != nil {
-		return err
+		return missingName(err, f.only)
 	}
 	pairs := make([]format.Pair, 0, len(list.Secrets))
 	folders := map[string]string{} // name → folder
@@ -98,6 +99,16 @@ func (a *app) exportFolder(ctx context.Context, f exportFlags) error {
 	return a.print(result, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "wrote %d secrets of revision %d to %s, readable by you only\n", result.Secrets, result.Revision, result.File)
 	})
+}
+
+// missingName tells which names were asked for when one of them is not there: the server, which must not tell what exists,
+// names none.
+func missingName(err error, only []string) error {
+	if len(only) == 0 || !errors.Is(err, client.NotFound) {
+		return err
+	}
+	return fault.New(fault.NotFound, "not all of %s are there, or there is no right to read them", strings.Join(only, ", ")).
+		WithHint("look what is there: keyturn list")
 }
 
 // exportResult tells what was written to a file.

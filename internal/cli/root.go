@@ -58,7 +58,7 @@ func usage(cmd *cobra.Command, err error) error {
 	}
 	e := &usageError{text: text, command: cmd.CommandPath()}
 	if _, list, found := strings.Cut(suggestions, "Did you mean this?"); found {
-		e.suggestions = strings.Fields(list)
+		return &misspelt{e, strings.Fields(list)}
 	}
 	return e
 }
@@ -92,11 +92,10 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 	}
 	add(groupPlaces, a.projectCommand(), a.envCommand(), a.folderCommand(), a.initCommand())
 	add(groupAccess, a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand())
-	add(groupServer, a.serverCommand(), a.bootstrapCommand(), a.statusCommand())
+	add(groupServer, a.serverCommand(), a.bootstrapCommand(), a.statusCommand(), a.auditCommand(), a.doctorCommand())
+	add(groupUse, a.runCommand(), a.importCommand(), a.exportCommand())
 	a.addSecretCommands(add)
-	add(groupUse, a.importCommand(), a.exportCommand())
-	root.AddCommand(a.completionCommand())
-	root.AddCommand(a.versionCommand(), a.exitCodesTopic())
+	root.AddCommand(a.versionCommand(), a.completionCommand(), a.exitCodesTopic())
 	return root
 }
 

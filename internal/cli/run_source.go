@@ -92,7 +92,7 @@ func (s *runSource) get(ctx context.Context) (runner.Snapshot, error) {
 		if !errors.Is(missing, fault.NotFound) {
 			s.app.warn("%s", reportOf(missing).message)
 		}
-	case errors.Is(err, client.Unauthenticated), errors.Is(err, client.Denied), errors.Is(err, client.NotFound):
+	case errors.Is(err, client.Unauthenticated), errors.Is(err, client.Denied), errors.Is(err, client.NotFound), errors.Is(err, fault.NotFound):
 		s.keep(runner.Snapshot{}) // who may not read any more keeps no copy either
 	}
 	return runner.Snapshot{}, err
@@ -144,7 +144,7 @@ func (s *runSource) fetch(ctx context.Context) (runner.Snapshot, error) {
 		place.Path = path
 		list, err := s.client.List(ctx, place, client.ListOptions{Reveal: true, Imports: true, Personal: s.flags.personal, Only: only[i]})
 		if err != nil {
-			return runner.Snapshot{}, err
+			return runner.Snapshot{}, missingName(err, only[i])
 		}
 		if err := m.add(path, list.Secrets); err != nil {
 			return runner.Snapshot{}, err

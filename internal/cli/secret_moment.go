@@ -12,11 +12,12 @@ import (
 const maxAhead = 100 * 366 * 24 * time.Hour
 
 // parseExpiry takes a day ("2027-01-31", its first moment in UTC), a time (RFC 3339), a duration from now ("90d", "12w",
-// "36h"), or "never", for which it gives the zero time.
+// "36h"), or "never", for which it gives the first moment of 1970: the zero time of Go is left out of a request, and what is
+// left out stays as it is, while unix time 0 is stored as none.
 func parseExpiry(s string, now time.Time) (time.Time, error) {
 	switch s {
 	case "", "never":
-		return time.Time{}, nil
+		return time.Unix(0, 0).UTC(), nil
 	}
 	if t, err := time.Parse(time.DateOnly, s); err == nil {
 		return t.UTC(), nil

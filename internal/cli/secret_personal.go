@@ -11,6 +11,12 @@ import (
 
 func (a *app) personalCommand() *cobra.Command {
 	c := groupCommand("personal", "Have values of your own in place of the shared ones", a.personalSetCommand(), a.personalRemoveCommand())
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 { // it may be NAME=VALUE, so it is not repeated
+			return &usageError{text: "say what to do: set or remove", command: cmd.CommandPath()}
+		}
+		return nil
+	}
 	c.Long = `Have a value of your own for a secret, for your own machine. Only you see it, in run and export, and in get and list with
 --personal. The shared value, its history and the environment's revision stay as they are.`
 	return c

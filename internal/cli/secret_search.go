@@ -74,7 +74,7 @@ that you may read are told.`,
 		Example: `  keyturn where
   printf %s "$LEAKED" | keyturn where --stdin
   keyturn where --stdin < leaked.pem`,
-		Args: cobra.NoArgs,
+		Args: noValueArgument,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			value, err := a.valueToFind(stdin)
 			if err != nil {
@@ -113,6 +113,14 @@ that you may read are told.`,
 	}
 	c.Flags().BoolVar(&stdin, "stdin", false, "read the value from standard input")
 	return c
+}
+
+// noValueArgument refuses arguments without repeating them: what stands there is likely a value.
+func noValueArgument(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{text: "it takes no argument: others could see a value there, and the shell keeps it", command: cmd.CommandPath()}
+	}
+	return nil
 }
 
 func (a *app) valueToFind(stdin bool) ([]byte, error) {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
+	"sync"
 	"time"
 
 	vm "github.com/VictoriaMetrics/metrics"
@@ -12,7 +12,8 @@ import (
 
 // metrics counts what is served. Labels hold routes and statuses, never names of things.
 type metrics struct {
-	set *vm.Set
+	set      *vm.Set
+	requests sync.Map // series to *vm.Summary
 }
 
 func newMetrics(s *Server) *metrics {
@@ -65,13 +66,18 @@ func (m *metrics) measure(next http.Handler) http.Handler {
 	})
 }
 
+// series is one summary: a route and a class of statuses.
+type series struct {
+	route string
+	class int
+}
+
 func (m *metrics) request(route string, status int) *vm.Summary {
-	var b strings.Builder
-	b.Grow(96)
-	b.WriteString(`keyturn_request_seconds{route="`)
-	b.WriteString(route)
-	b.WriteString(`",code="`)
-	b.WriteByte(byte('0' + status/100))
-	b.WriteString(`xx"}`)
-	return m.set.GetOrCreateSummary(b.String())
+	key := series{route, status / 100}
+	if known, ok := m.requests.Load(key); ok {
+		return known.(*vm.Summary)
+	}
+	fresh := m.set.GetOrCreateSummary(fmt.Sprintf("keyturn_request_seconds{route=%q,code=\"%dxx\"}", route, key.class))
+	m.requests.Store(key, fresh)
+	return fresh
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 )
 
@@ -12,6 +13,22 @@ import (
 func limitScheduler() {
 	if runtime.GOMAXPROCS(0) < 4 && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(4)
+	}
+}
+
+// gcPercent trades memory for time: the live heap of a server is a few megabytes, and collecting it each time it doubles
+// costs a fifth of the reading capacity. heapGoal keeps the trade within the footprint that is promised.
+const (
+	gcPercent = 400
+	heapGoal  = 40 << 20 // bytes beside the cache of sealed values
+)
+
+func tuneCollector(cacheBytes int64) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(2*cacheBytes + heapGoal)
 	}
 }
 

@@ -183,6 +183,7 @@ func Run(ctx context.Context, o Options) error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(logWriter{}, &slog.HandlerOptions{Level: level(o.Config.LogLevel)})))
 	harden()
 	limitScheduler()
+	tuneCollector(o.Config.CacheBytes)
 	var certs *certificates
 	if o.Config.TLSCert != "" {
 		var err error
