@@ -22,7 +22,9 @@ import (
 )
 
 // schema has the shape of a versioned store in the fewest tables: a head per
-// secret, its history, and the audit log.
+// secret, its history, the environment with its revision, the folder, the
+// commits, the feed that other servers follow, and the audit log with its head.
+// put below runs the statements that one commit of Keyturn is made of.
 const schema = `
 CREATE TABLE secrets (
 	id BLOB PRIMARY KEY, org_id BLOB NOT NULL, project_id BLOB NOT NULL, env_id BLOB NOT NULL,
@@ -34,6 +36,14 @@ CREATE TABLE versions (
 	revision INTEGER NOT NULL, sealed BLOB NOT NULL, digest BLOB NOT NULL, created_at INTEGER NOT NULL,
 	PRIMARY KEY (secret_id, version)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE environments (id BLOB PRIMARY KEY, org_id BLOB NOT NULL, project_id BLOB NOT NULL, revision INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE folders (id BLOB PRIMARY KEY, env_id BLOB NOT NULL, path TEXT NOT NULL, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE commits (
+	id BLOB PRIMARY KEY, org_id BLOB NOT NULL, project_id BLOB NOT NULL, env_id BLOB NOT NULL, revision INTEGER NOT NULL,
+	author_id BLOB NOT NULL, at INTEGER NOT NULL, message TEXT NOT NULL, cause TEXT NOT NULL, UNIQUE (env_id, revision)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE feed (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, env_id BLOB NOT NULL, revision INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
+CREATE TABLE instance (one INTEGER PRIMARY KEY, log_size INTEGER NOT NULL, log_root BLOB NOT NULL, feed_seq INTEGER NOT NULL) STRICT;
 CREATE TABLE audit (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL, leaf BLOB NOT NULL) STRICT;
 `
 
@@ -41,6 +51,11 @@ const (
 	insertSecret  = `INSERT INTO secrets VALUES (?,?,?,?,?,?,?,?)`
 	insertVersion = `INSERT INTO versions VALUES (?,?,?,?,?,?,?,?)`
 	updateHead    = `UPDATE secrets SET version = ?, updated_at = ? WHERE id = ?`
+	updateEnv     = `UPDATE environments SET revision = revision + 1 WHERE id = ? RETURNING revision`
+	updateFolder  = `UPDATE folders SET version = version + 1 WHERE id = ?`
+	insertCommit  = `INSERT INTO commits VALUES (?,?,?,?,?,?,?,'','person')`
+	insertFeed    = `INSERT INTO feed (kind, env_id, revision, at) VALUES ('commit',?,?,?)`
+	updateOne     = `UPDATE instance SET log_size = log_size + 1, log_root = ?, feed_seq = feed_seq + 1 WHERE one = 1`
 	insertAudit   = `INSERT INTO audit (entry, leaf) VALUES (?,?)`
 
 	sealedSize = measure.ValueSize + 12 + 16 + 24 // nonce, tag, envelope header
@@ -59,6 +74,9 @@ type store struct {
 	digest          []byte
 	insertS, insert *sql.Stmt
 	update, log     *sql.Stmt
+	env1, folder1   *sql.Stmt
+	commit, feed    *sql.Stmt
+	one             *sql.Stmt
 }
 
 func openStore(ctx context.Context, dir string) (*store, error) {
@@ -78,7 +96,16 @@ func openStore(ctx context.Context, dir string) (*store, error) {
 	if _, err := db.ExecContext(ctx, schema); err != nil {
 		return nil, errors.Join(fmt.Errorf("schema: %w", err), db.Close())
 	}
+	for query, arg := range map[string]any{
+		`INSERT INTO environments VALUES (?, x'00', x'00', 0)`: s.env, `INSERT INTO folders VALUES (?, x'00', '/', 0)`: s.folder,
+		`INSERT INTO instance VALUES (1, 0, ?, 0)`: s.digest,
+	} {
+		if _, err := db.ExecContext(ctx, query, arg); err != nil {
+			return nil, errors.Join(fmt.Errorf("first rows: %w", err), db.Close())
+		}
+	}
 	for query, stmt := range map[string]**sql.Stmt{
+		updateEnv: &s.env1, updateFolder: &s.folder1, insertCommit: &s.commit, insertFeed: &s.feed, updateOne: &s.one,
 		insertSecret: &s.insertS, insertVersion: &s.insert, updateHead: &s.update, insertAudit: &s.log,
 	} {
 		if *stmt, err = db.PrepareContext(ctx, query); err != nil {
@@ -114,7 +141,8 @@ func (s *store) create(ctx context.Context, n int) error {
 	return tx.Commit()
 }
 
-// put writes one new version: history row, head, audit row, one transaction.
+// put writes one new version as a commit does: revision, history row, head,
+// folder, commit, feed, audit row and head of the log, one transaction.
 func (s *store) put(ctx context.Context, secret []byte, version int) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -128,8 +156,17 @@ func (s *store) put(ctx context.Context, secret []byte, version int) error {
 	if _, err := tx.StmtContext(ctx, s.update).ExecContext(ctx, version, now, secret); err != nil {
 		return err
 	}
-	if _, err := tx.StmtContext(ctx, s.log).ExecContext(ctx, s.entry, s.digest); err != nil {
+	var revision int64
+	if err := tx.StmtContext(ctx, s.env1).QueryRowContext(ctx, s.env).Scan(&revision); err != nil {
 		return err
+	}
+	for stmt, args := range map[*sql.Stmt][]any{
+		s.folder1: {s.folder}, s.commit: {id(), s.org, s.project, s.env, revision, s.org, now},
+		s.feed: {s.env, revision, now}, s.one: {s.digest}, s.log: {s.entry, s.digest},
+	} {
+		if _, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, args...); err != nil {
+			return err
+		}
 	}
 	return tx.Commit()
 }

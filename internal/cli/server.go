@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,7 @@ KEYTURN_ROOT_KEY or KEYTURN_ROOT_KEY_FILE only. Requests under way may finish fo
 			if err != nil {
 				return err
 			}
-			o := server.Options{Config: cfg, Version: a.version, LookupEnv: os.LookupEnv, Banner: a.err}
+			o := server.Options{Config: cfg, Version: a.version, LookupEnv: os.LookupEnv, Banner: a.err, Program: program()}
 			if dev {
 				o.Config.Mode, o.FirstProject = config.Development, firstProject
 			}
@@ -50,4 +51,12 @@ KEYTURN_ROOT_KEY or KEYTURN_ROOT_KEY_FILE only. Requests under way may finish fo
 		c.Flags().String(s.Flag, s.Default, means)
 	}
 	return c
+}
+
+// program is how this binary was started: by name, or by a path that the banner's commands must repeat.
+func program() string {
+	if strings.ContainsRune(os.Args[0], os.PathSeparator) {
+		return os.Args[0]
+	}
+	return "keyturn"
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -27,7 +28,8 @@ func streamEvents(c *call, p *envParams, _ *none) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flusher.SetWriteDeadline(time.Time{}); err != nil {
+	// The time limit of a request is not one of a stream: past it the server would take the client for gone.
+	if err := errors.Join(flusher.SetWriteDeadline(time.Time{}), flusher.SetReadDeadline(time.Time{})); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "this connection cannot stream")
 	}
 	c.w.Header().Set("Content-Type", "text/event-stream")

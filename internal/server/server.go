@@ -39,6 +39,8 @@ type Options struct {
 	LookupEnv func(string) (string, bool)
 	// Banner gets what a person should read at the start; the set-up token stands there and nowhere else.
 	Banner io.Writer
+	// Program is how a person starts this binary, for the commands in the banner.
+	Program string
 	// FirstProject makes a project of this slug at the very first start, when there is no organisation yet.
 	FirstProject domain.Slug
 }
@@ -228,9 +230,13 @@ func (s *Server) greet(addr net.Addr) {
 	if s.o.Config.Mode != config.Development {
 		proof = fmt.Sprintf(" --setup-token %s", s.setup.Reveal())
 	}
-	fmt.Fprintf(w, "\n  Nobody is set up yet. Become the first admin (it asks for a password):\n    keyturn bootstrap%s --email you@example.com%s\n", at, proof)
+	run := s.o.Program
+	if run == "" {
+		run = "keyturn"
+	}
+	fmt.Fprintf(w, "\n  Nobody is set up yet. Become the first admin (it asks for a password):\n    %s bootstrap%s --email you@example.com%s\n", run, at, proof)
 	if s.o.FirstProject != "" {
-		fmt.Fprintf(w, "\n  Then try:\n    keyturn init%s --project %[2]s --env dev\n    keyturn set GREETING=hello --message \"first secret\"\n    keyturn run -- sh -c 'echo \"$GREETING\"'\n", at, s.o.FirstProject)
+		fmt.Fprintf(w, "\n  Then try:\n    %[1]s init%[2]s --project %[3]s --env dev\n    %[1]s set GREETING=hello --message \"first secret\"\n    %[1]s run -- sh -c 'echo \"$GREETING\"'\n", run, at, s.o.FirstProject)
 	}
 }
 

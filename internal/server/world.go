@@ -101,7 +101,6 @@ func (s *Server) openEngine(ctx context.Context) (*store.Engine, error) {
 
 // unlock finds out whether the database holds a world, and opens it or founds one.
 func (s *Server) unlock(ctx context.Context, engine *store.Engine, root keyring.Root, kind string, given bool) error {
-	c := s.o.Config
 	peek, err := store.Peek(ctx, engine)
 	var instance store.Instance
 	if err == nil {
@@ -109,18 +108,21 @@ func (s *Server) unlock(ctx context.Context, engine *store.Engine, root keyring.
 	}
 	switch {
 	case errors.Is(err, fault.NotFound):
-		return s.found(ctx, engine, root, kind, given)
+		return s.found(ctx, engine, root, kind, given, "")
 	case err != nil:
 		return err
+	}
+	rows, err := secrets.LoadKeys(ctx, peek.Queries)
+	if err != nil {
+		return err
+	}
+	if len(rows.Slots) == 0 && instance.LogSize == 0 { // a first start that died before it had keys: nothing can be lost
+		return s.found(ctx, engine, root, kind, given, instance.ID)
 	}
 	if !given {
 		if root, kind, err = s.savedRoot(); err != nil {
 			return err
 		}
-	}
-	rows, err := secrets.LoadKeys(ctx, peek.Queries)
-	if err != nil {
-		return err
 	}
 	if s.ring, err = keyring.Unlock(root, instance.ID, rows); err != nil {
 		return err
@@ -130,7 +132,6 @@ func (s *Server) unlock(ctx context.Context, engine *store.Engine, root keyring.
 		return err
 	}
 	s.db.Fence(s.fence)
-	_ = c
 	return nil
 }
 
@@ -167,7 +168,8 @@ func (s *Server) savedRoot() (keyring.Root, string, error) {
 }
 
 // found starts a new world: keys first, made durable, then the root key is shown.
-func (s *Server) found(ctx context.Context, engine *store.Engine, root keyring.Root, kind string, given bool) error {
+// With an id it goes on where an earlier first start ended.
+func (s *Server) found(ctx context.Context, engine *store.Engine, root keyring.Root, kind string, given bool, id string) error {
 	c := s.o.Config
 	if !given {
 		var err error
@@ -181,12 +183,14 @@ func (s *Server) found(ctx context.Context, engine *store.Engine, root keyring.R
 	}
 	s.db = db
 	now := time.Now().UnixMilli()
-	id := uuid.Must(uuid.NewV7()).String()
-	if err := db.Found(ctx, id, now); err != nil {
-		if fault.KindOf(err) == fault.Exists { // another server was quicker
-			return fault.New(fault.Conflict, "another server founded this database just now").WithHint("start again")
+	if id == "" {
+		id = uuid.Must(uuid.NewV7()).String()
+		if err := db.Found(ctx, id, now); err != nil {
+			if fault.KindOf(err) == fault.Exists { // another server was quicker
+				return fault.New(fault.Conflict, "another server founded this database just now").WithHint("start again")
+			}
+			return err
 		}
-		return err
 	}
 	ring, rows, err := keyring.Create(root, kind, id, now)
 	if err != nil {
@@ -194,7 +198,15 @@ func (s *Server) found(ctx context.Context, engine *store.Engine, root keyring.R
 	}
 	entry := &audit.Entry{At: now, Action: "instance.found", Outcome: audit.Allowed, Actor: audit.Actor{Kind: "system", Name: "first start"},
 		Detail: map[string]string{"root_fingerprint": root.Fingerprint(), "mode": string(c.Mode)}}
-	if err := db.Write(ctx, entry, func(tx *store.Tx) error { return secrets.SaveKeys(ctx, tx, rows) }); err != nil {
+	err = db.Write(ctx, entry, func(tx *store.Tx) error {
+		if slots, err := tx.KeySlots(ctx); err != nil {
+			return err
+		} else if len(slots) > 0 {
+			return fault.New(fault.Conflict, "another server founded this database just now").WithHint("start again")
+		}
+		return secrets.SaveKeys(ctx, tx, rows)
+	})
+	if err != nil {
 		return err
 	}
 	if c.Database == "" {

@@ -1,0 +1,94 @@
+package httpapi
+
+import (
+	stdjson "encoding/json"
+	"reflect"
+	"time"
+
+	"github.com/keyturn/keyturn/api"
+)
+
+// Ids, hashes and texts of the examples. They have the form of real ones and belong to nothing.
+const (
+	sampleProject  = "0198c0de-0000-7000-8000-000000000001"
+	sampleEnv      = "0198c0de-0000-7000-8000-000000000002"
+	sampleSecret   = "0198c0de-0000-7000-8000-000000000003"
+	sampleCommit   = "0198c0de-0000-7000-8000-000000000004"
+	sampleUser     = "0198c0de-0000-7000-8000-000000000005"
+	sampleIdentity = "0198c0de-0000-7000-8000-000000000006"
+	sampleToken    = "0198c0de-0000-7000-8000-000000000007"
+	sampleOrg      = "0198c0de-0000-7000-8000-000000000008"
+	sampleGrant    = "0198c0de-0000-7000-8000-000000000009"
+	sampleRequest  = "0198c0de-0000-7000-8000-00000000000a"
+	sampleInstance = "0198c0de-0000-7000-8000-00000000000b"
+	sampleHash     = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" // SHA-256 of nothing
+	sampleMail     = "dev@example.test"
+)
+
+// sampleOf gives an example answer of a type, nil when there is none. Rows of the table say what is asked; what comes back
+// is the same wherever a type comes back, so it is said here once.
+func sampleOf(t reflect.Type) any {
+	for _, x := range samples() {
+		if reflect.TypeOf(x) == t {
+			return x
+		}
+	}
+	return nil
+}
+
+func samples() []any {
+	day := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
+	later := day.AddDate(0, 3, 0)
+	scope := api.Scope{ProjectID: sampleProject, EnvID: sampleEnv, Path: "/backend", Actions: []string{"list", "read"}}
+	token := api.TokenInfo{ID: sampleToken, Name: "ci", Kind: "ktk_", PrincipalKind: "user", PrincipalID: sampleUser, Scopes: []api.Scope{scope}, CreatedAt: day, ExpiresAt: later}
+	identity := api.Identity{ID: sampleIdentity, Name: "backend", TokenTTL: "1h0m0s", CreatedAt: day}
+	clientSecret := api.ClientSecret{ID: sampleToken, Name: "first", ClientID: sampleIdentity, CreatedAt: day, ExpiresAt: &later}
+	user := api.User{ID: sampleUser, Email: sampleMail, Name: "Developer", CreatedAt: day}
+	grant := api.Grant{ID: sampleGrant, PrincipalKind: "identity", PrincipalID: sampleIdentity, ProjectID: sampleProject, EnvID: sampleEnv, Role: "developer", CreatedAt: day}
+	env := api.Env{ID: sampleEnv, Slug: "prod", Name: "prod", Revision: 7, CreatedAt: day}
+	project := api.Project{ID: sampleProject, Slug: "shop", Name: "Shop", CreatedAt: day, Envs: []api.Env{env}}
+	listed := api.Secret{ID: sampleSecret, Path: "/backend", Name: "DATABASE_URL", Version: 3, Revision: 7, ChangedAt: day, DueAt: &later,
+		Attributes: api.Attributes{Owner: "backend", Tags: []string{"database"}, RotateEvery: "90d", RotatedAt: &day}}
+	shown := listed
+	shown.Value = &api.Value{Value: "postgres://shop:test-value@db.example.test/shop"}
+	commit := api.Commit{ID: sampleCommit, Revision: 7, AuthorKind: "user", AuthorID: sampleUser, Author: sampleMail, At: day, Message: "new password", Cause: "person", Changes: 1}
+	checkpoint := api.Checkpoint{
+		Checkpoint: "keyturn.dev/log/" + sampleInstance + "\n412\n" + sampleHash + "\n\n\u2014 keyturn.dev/log/" + sampleInstance + " test-value\n",
+		Key:        "keyturn.dev/log/" + sampleInstance + "+00000000+test-value",
+	}
+	entry := stdjson.RawMessage(`{"action":"secret.read","at":"2026-03-02T09:30:00.000Z","keys":["/backend/DATABASE_URL"],"outcome":"allowed"}`)
+	return []any{
+		api.Problem{Type: "https://keyturn.dev/docs/reference/errors#not_found", Title: "Not found", Status: 404, Detail: "no such thing, or no right to see it", Kind: "not_found",
+			Hint: "check project, environment, path and name, and that your token reaches them", Instance: sampleRequest},
+		api.Done{Done: true},
+		api.Setup{Token: "kts_test-value", UserID: sampleUser, OrganizationID: sampleOrg},
+		api.Session{Token: "kts_test-value", ID: sampleToken, Name: sampleMail, ExpiresAt: later},
+		api.Principal{Kind: "user", ID: sampleUser, Name: sampleMail, Organization: sampleOrg, TokenID: sampleToken, ExpiresAt: &later, Grants: []api.Role{{ProjectID: sampleProject, Role: "developer"}}},
+		api.NewToken{Token: "ktk_test-value", TokenInfo: token},
+		api.Tokens{Tokens: []api.TokenInfo{token}},
+		identity, api.Identities{Identities: []api.Identity{identity}},
+		func() api.ClientSecret { c := clientSecret; c.Secret = "ktc_test-value"; return c }(),
+		api.ClientSecrets{ClientSecrets: []api.ClientSecret{clientSecret}},
+		user, api.Users{Users: []api.User{user}},
+		grant, api.Grants{Grants: []api.Grant{grant}},
+		env, project, api.Projects{Projects: []api.Project{project}},
+		shown, api.Secrets{Revision: 7, Secrets: []api.Secret{listed}, Folders: []string{"/backend"}},
+		api.History{States: []api.State{{Secret: listed, Commit: commit}}},
+		api.Committed{ID: sampleCommit, Revision: 8, Effects: []api.Effect{{Path: "/backend", Name: "LOG_LEVEL", Outcome: "added", Version: 1}}},
+		api.Commits{Commits: []api.Commit{commit}, Next: 7},
+		api.Schema{Path: "/backend", Required: []string{"DATABASE_URL", "REDIS_URL"}, Names: []api.Requirement{{Name: "DATABASE_URL", Owner: "backend"}, {Name: "REDIS_URL", Missing: true}}},
+		api.Example{Text: "# backend\nDATABASE_URL=\n"},
+		api.Event{Seq: 91, Kind: "commit", Project: sampleProject, Env: sampleEnv, Revision: 8},
+		api.Diff{Differences: []api.Difference{{Path: "/backend", Name: "DATABASE_URL", Outcome: "added", To: &listed}}},
+		api.Found{Secrets: []api.Located{{Project: "shop", Env: "prod", Secret: listed}}},
+		api.Entries{Size: 412, Entries: []api.Entry{{Index: 411, Entry: entry}}, Next: ptr(int64(411))},
+		checkpoint,
+		api.InclusionProof{Index: 411, Entry: entry, Proof: []string{sampleHash}, Checkpoint: checkpoint},
+		api.ConsistencyProof{OldSize: 400, Proof: []string{sampleHash}, Checkpoint: checkpoint},
+		api.LogPage{From: 411, Size: 412, Entries: []stdjson.RawMessage{entry}},
+		api.Verification{Size: 412, Root: sampleHash, Deep: true, Rows: 96, Values: 31, Problems: []api.Finding{}, Checkpoint: checkpoint},
+		api.Status{Version: "v1.0.0", Mode: "production", Store: "sqlite", InstanceID: sampleInstance, StartedAt: day, LogSize: 412, Fingerprint: "0000-0000-0000-0000", OfflineMaxAge: "24h0m0s",
+			Keys: []api.Key{{ID: sampleToken, Layer: "project", ProjectID: sampleProject, Generation: 1, State: "primary", CreatedAt: day}}},
+		api.Checks{Checks: []api.Check{{ID: "mode", Title: "production mode is set", Outcome: "pass", Evidence: "mode is production"}}},
+	}
+}
