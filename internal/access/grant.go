@@ -125,9 +125,9 @@ func (s *Service) Ungrant(ctx context.Context, id string) error {
 	}
 	for _, g := range all {
 		if g.ID == id {
-			return s.inPlace(ctx, g.Project, map[string]string{"principal": g.PrincipalID, "role": string(g.Role), "grant": "remove"}, func(tx *store.Tx, p guard.Permit) error {
+			return unseen(s.inPlace(ctx, g.Project, map[string]string{"principal": g.PrincipalID, "role": string(g.Role), "grant": "remove"}, func(tx *store.Tx, p guard.Permit) error {
 				return tx.RemoveGrant(ctx, &g)
-			})
+			}))
 		}
 	}
 	return s.door.Miss(ctx, guard.Op{Action: policy.AccessManage, Resource: policy.Resource{Org: who.Org}}, fault.New(fault.NotFound, "no such grant"))

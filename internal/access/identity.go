@@ -96,6 +96,11 @@ func (s *Service) AddClientSecret(ctx context.Context, name, label string, ttl t
 	if ttl < 0 || ttl > 10*maxTokenTTL {
 		return store.ClientSecret{}, sensitive.Value{}, fault.New(fault.Invalid, "the lifetime is out of range").WithField("/ttl", "want 0 for none, or up to ten years")
 	}
+	if label != "" {
+		if _, err := domain.ParseLabel(label); err != nil {
+			return store.ClientSecret{}, sensitive.Value{}, err
+		}
+	}
 	var row store.ClientSecret
 	value := domain.NewToken(domain.ClientSecret)
 	err := s.manage(ctx, map[string]string{"identity": name, "client_secret": "add"}, func(tx *store.Tx, p guard.Permit) error {

@@ -28,16 +28,17 @@ func (s *Service) login(ctx context.Context, account string, check func() (domai
 	ctx = guard.WithCaller(ctx, anonymous(guard.CallerOf(ctx)))
 	c := guard.CallerOf(ctx)
 	op := guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"account": account}}
-	if err := s.attempts.allow(c.Address, account); err != nil {
-		return Session{}, s.door.Fail(ctx, op, err)
+	if err := s.attempts.take(c.Address, account); err != nil {
+		return Session{}, s.fail(ctx, op, err)
 	}
 	kind, id, name, ttl, err := check()
 	if err != nil {
-		if fault.KindOf(err) == fault.Unauthenticated {
-			s.attempts.failed(c.Address, account)
+		if fault.KindOf(err) != fault.Unauthenticated {
+			s.attempts.giveBack(c.Address, account)
 		}
 		return Session{}, s.door.Fail(ctx, op, err)
 	}
+	s.attempts.giveBack(c.Address, account)
 	var out Session
 	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
 		_, disabled, err := s.nameOf(ctx, tx.Queries, kind, id)
@@ -114,6 +115,9 @@ func (s *Service) LoginIdentity(ctx context.Context, clientID string, secret sen
 		i, err := s.db.Identity(ctx, id)
 		if err == nil && i.Disabled {
 			err = badLogin()
+		}
+		if err != nil {
+			return "", "", "", 0, err
 		}
 		return domain.Identity, string(id), string(i.Name), time.Duration(i.TokenTTL) * time.Millisecond, err
 	})

@@ -54,7 +54,7 @@ func New(db *store.DB, door *guard.Door, setup Setup) *Service {
 }
 
 func (s *Service) hear(f store.Feed) {
-	if f.Kind != store.FeedAccess {
+	if f.Kind != store.FeedAccess && f.Kind != store.FeedLost {
 		return
 	}
 	s.mu.Lock()

@@ -50,7 +50,7 @@ func (s *Service) SetUp(ctx context.Context, in SetupInput) (FirstAdmin, error) 
 	op := guard.Op{Action: policy.SetUp}
 	ctx = guard.WithCaller(ctx, anonymous(guard.CallerOf(ctx)))
 	if err := s.mayDoSetup(in); err != nil {
-		return out, s.door.Fail(ctx, op, err)
+		return out, s.fail(ctx, op, err)
 	}
 	email, err := domain.ParseEmail(in.Email)
 	if err != nil {

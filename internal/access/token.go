@@ -69,10 +69,10 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 		return nil, unknown()
 	}
 	name, disabled, err := s.nameOf(ctx, s.db.Queries, row.PrincipalKind, row.PrincipalID)
-	if err != nil {
+	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return nil, err
 	}
-	if disabled {
+	if disabled || err != nil {
 		return nil, unknown()
 	}
 	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt}
@@ -139,7 +139,7 @@ func (s *Service) CreateToken(ctx context.Context, places Places, in TokenInput)
 		scope := domain.Scope{Project: project, Path: t.Path, Verbs: t.Verbs}
 		if t.Env != "*" {
 			id, ok := envs[domain.Slug(t.Env)]
-			if !ok {
+			if !ok || !s.door.Check(ctx, policy.ProjectRead, policy.Resource{Org: who.Org, Project: project, Env: id}) {
 				return store.Token{}, sensitive.Value{}, s.door.Miss(ctx, guard.Op{Action: policy.TokenCreate}, fault.New(fault.NotFound, "no such environment"))
 			}
 			scope.Env = id
@@ -190,7 +190,7 @@ func (s *Service) RevokeToken(ctx context.Context, id domain.TokenID) error {
 	if row.PrincipalID != who.ID {
 		op.Action = policy.AccessManage
 	}
-	return s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
+	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
 		row, err := tx.Token(ctx, id)
 		if err != nil {
 			return err
@@ -204,6 +204,15 @@ func (s *Service) RevokeToken(ctx context.Context, id domain.TokenID) error {
 		}
 		return s.changed(ctx, tx)
 	})
+	return unseen(err)
+}
+
+// unseen hides from those who may not manage access whether there is such a thing at all. The log has both.
+func unseen(err error) error {
+	if fault.KindOf(err) == fault.Denied {
+		return guard.Missing()
+	}
+	return err
 }
 
 // Refused records that a credential was refused and gives the cause back. A flood of them is recorded in part: the log is
@@ -212,11 +221,18 @@ func (s *Service) Refused(ctx context.Context, cause error) error {
 	if fault.KindOf(cause) != fault.Unauthenticated {
 		return cause
 	}
+	return s.fail(ctx, guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"token": "refused"}}, cause)
+}
+
+// fail records a failure that anybody can cause as often as he likes.
+func (s *Service) fail(ctx context.Context, op guard.Op, cause error) error {
 	if !s.refusals.Allow() {
 		s.unrecorded.Add(1)
 		return cause
 	}
-	op := guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"token": "refused"}}
+	if op.Detail == nil {
+		op.Detail = map[string]string{}
+	}
 	if n := s.unrecorded.Swap(0); n > 0 {
 		op.Detail["not_recorded_before"] = strconv.FormatInt(n, 10)
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,16 +87,19 @@ func (a *app) printChecks(w io.Writer, checks []api.Check) {
 			_, _ = fmt.Fprintf(w, "         fix: %s\n", term.Clean(c.Fix))
 		}
 	}
-	count := map[string]int{}
-	for _, c := range checks {
-		count[c.Outcome]++
-	}
+	var counts []string
 	for _, outcome := range []string{doctor.Pass, doctor.Warn, doctor.Fail, doctor.Unknown} {
-		if slices.ContainsFunc(checks, func(c api.Check) bool { return c.Outcome == outcome }) {
-			_, _ = fmt.Fprintf(w, "%d %s  ", count[outcome], outcome)
+		n := 0
+		for _, c := range checks {
+			if c.Outcome == outcome {
+				n++
+			}
+		}
+		if n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, outcome))
 		}
 	}
-	_, _ = fmt.Fprintln(w)
+	_, _ = fmt.Fprintln(w, strings.Join(counts, ", "))
 }
 
 // waitingAfter is how long an action may be silent.

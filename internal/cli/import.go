@@ -64,7 +64,7 @@ func (it item) key() string { return keyOf(it.change.Path, it.change.Name) }
 
 func keyOf(path, name string) string {
 	if name == "" {
-		return path + " (folder)"
+		return path
 	}
 	return strings.TrimRight(path, "/") + "/" + name
 }
@@ -130,7 +130,7 @@ func (a *app) importFile(ctx context.Context, file string, f importFlags) error 
 	}
 	result.Revision, result.ID = did.Revision, did.ID
 	return a.print(result, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "imported %d changes into %s of %s: revision %d\n", result.changes(), place.Env, place.Project, did.Revision)
+		_, _ = fmt.Fprintf(w, "imported into %s of %s: %s; revision %d\n", place.Env, place.Project, result.summary(), did.Revision)
 	})
 }
 

@@ -22,25 +22,42 @@ type importResult struct {
 	Changed  []string `json:"changed"`
 	Same     []string `json:"same"`
 	Removed  []string `json:"removed"`
+	Folders  []string `json:"folders"` // that are made, or get another list of required names
 }
 
+// take sorts effects by outcome. What happens to a folder itself is no secret and counts apart.
 func (r *importResult) take(effects []api.Effect) {
-	r.Added, r.Changed, r.Same, r.Removed = []string{}, []string{}, []string{}, []string{}
+	r.Added, r.Changed, r.Same, r.Removed, r.Folders = []string{}, []string{}, []string{}, []string{}, []string{}
 	for _, e := range effects {
 		to := &r.Same
-		switch e.Outcome {
-		case "added":
+		switch {
+		case e.Name == "" && e.Outcome != "same":
+			to = &r.Folders
+		case e.Name == "":
+			continue
+		case e.Outcome == "added":
 			to = &r.Added
-		case "changed":
+		case e.Outcome == "changed":
 			to = &r.Changed
-		case "removed":
+		case e.Outcome == "removed":
 			to = &r.Removed
 		}
 		*to = append(*to, keyOf(e.Path, e.Name))
 	}
 }
 
-func (r *importResult) changes() int { return len(r.Added) + len(r.Changed) + len(r.Removed) }
+func (r *importResult) changes() int {
+	return len(r.Added) + len(r.Changed) + len(r.Removed) + len(r.Folders)
+}
+
+// summary counts in words.
+func (r *importResult) summary() string {
+	text := fmt.Sprintf("%d added, %d changed, %d the same", len(r.Added), len(r.Changed), len(r.Same))
+	if n := len(r.Removed); n > 0 {
+		text += fmt.Sprintf(", %d removed", n)
+	}
+	return text
+}
 
 // maxPreview is how many names of a group are shown; --json has them all.
 const maxPreview = 30
@@ -49,7 +66,7 @@ func (r *importResult) preview(w io.Writer) {
 	for _, g := range []struct {
 		title string
 		keys  []string
-	}{{"added", r.Added}, {"changed", r.Changed}, {"removed", r.Removed}, {"same", r.Same}} {
+	}{{"added", r.Added}, {"changed", r.Changed}, {"removed", r.Removed}, {"same", r.Same}, {"folders", r.Folders}} {
 		if len(g.keys) == 0 {
 			continue
 		}

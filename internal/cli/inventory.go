@@ -99,7 +99,7 @@ func (r *inventoryReader) top(root *yaml.Node) {
 		for _, n := range r.list(value, "folders") {
 			path, line := r.folder(n)
 			if first, twice := seen[path]; twice && path != "" {
-				r.problem(line, "the folder "+path+" stands already at line "+strconv.Itoa(first))
+				r.problem(line, "the folder "+label(path)+" stands already at line "+strconv.Itoa(first))
 			}
 			seen[path] = line
 		}
@@ -136,12 +136,9 @@ func (r *inventoryReader) folder(n *yaml.Node) (path string, line int) {
 	}
 	seen := map[string]int{}
 	for _, s := range secrets {
-		it, ok := r.secret(s, path, owner)
-		if !ok {
-			continue
-		}
-		if first, twice := seen[it.change.Name]; twice {
-			r.problem(it.line, it.change.Name+" is already set at line "+strconv.Itoa(first))
+		it := r.secret(s, path, owner)
+		if first, twice := seen[it.change.Name]; twice && it.change.Name != "" {
+			r.problem(it.line, label(it.change.Name)+" is already set at line "+strconv.Itoa(first))
 		}
 		seen[it.change.Name] = it.line
 		r.items = append(r.items, it)
@@ -152,8 +149,7 @@ func (r *inventoryReader) folder(n *yaml.Node) (path string, line int) {
 	return path, line
 }
 
-func (r *inventoryReader) secret(n *yaml.Node, path string, owner *string) (item, bool) {
-	before := len(r.problems)
+func (r *inventoryReader) secret(n *yaml.Node, path string, owner *string) item {
 	c := api.Change{Op: "set", Path: path, Owner: owner}
 	for key, value := range r.members(n, inventoryKeys.secret) {
 		switch key {
@@ -206,7 +202,7 @@ func (r *inventoryReader) secret(n *yaml.Node, path string, owner *string) (item
 			r.problem(n.Line, "the value is not base64")
 		}
 	}
-	return item{c, n.Line}, len(r.problems) == before && !r.cut
+	return item{c, n.Line}
 }
 
 func (r *inventoryReader) moment(n *yaml.Node, key string) *time.Time {
@@ -229,6 +225,15 @@ func below(base, path string) string {
 		return path
 	}
 	return strings.TrimRight(base, "/") + "/" + path
+}
+
+// label shows a name in an error: never long, since text that is no name may be a value in the wrong place.
+func label(name string) string {
+	const most = 64
+	if len(name) > most {
+		return strconv.QuoteToASCII(name[:most]) + "..."
+	}
+	return name
 }
 
 func unknownKey(known []string) string {

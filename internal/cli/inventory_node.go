@@ -146,7 +146,9 @@ func (r *inventoryReader) members(n *yaml.Node, known []string) iter.Seq2[string
 			key, value := n.Content[i], n.Content[i+1]
 			switch {
 			case !r.plain(key) || !r.plain(value):
-			case key.Kind != yaml.ScalarNode || known != nil && !isKnown(known, key.Value):
+			case key.Kind != yaml.ScalarNode:
+				r.problem(key.Line, "a key is not plain text")
+			case known != nil && !isKnown(known, key.Value):
 				r.problem(key.Line, unknownKey(known))
 			case seen[key.Value]:
 				r.problem(key.Line, "a key stands there twice")

@@ -111,6 +111,7 @@ func TestAnInventoryThatIsWrongIsRefusedWithLinesAndWithoutValues(t *testing.T) 
 		"a folder with no path": {"folders:\n- owner: test-value\n", "i.yaml:2"},
 		"folders as a mapping":  {"folders: {test-value: 1}\n", "i.yaml:1"},
 		"too many marks":        {strings.Repeat("\n", format.MaxMarks+1), "i.yaml"},
+		"a key that nests":      {folder("{name: A, value: a, metadata: {[test-value]: b}}"), "i.yaml:4"},
 		"not UTF-8":             {"folders: \xff\n", "i.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {

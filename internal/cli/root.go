@@ -74,7 +74,6 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-		PersistentPreRun:  func(*cobra.Command, []string) { a.started = true },
 	}
 	root.SetFlagErrorFunc(flagError)
 	a.globalFlags(root)
@@ -96,7 +95,22 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 	add(groupUse, a.runCommand(), a.importCommand(), a.exportCommand())
 	a.addSecretCommands(add)
 	root.AddCommand(a.versionCommand(), a.completionCommand(), a.exitCodesTopic())
+	a.markStarts(root)
 	return root
+}
+
+// markStarts notes for each command that its own work has begun. No hook of the library does: it checks required flags after
+// all of them.
+func (a *app) markStarts(c *cobra.Command) {
+	if run := c.RunE; run != nil {
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			a.started = true
+			return run(cmd, args)
+		}
+	}
+	for _, sub := range c.Commands() {
+		a.markStarts(sub)
+	}
 }
 
 func (a *app) globalFlags(root *cobra.Command) {

@@ -14,12 +14,6 @@ import (
 	"github.com/keyturn/keyturn/internal/runner"
 )
 
-// addUseCommands adds the commands that bring secrets in, out and to processes, and those that check.
-func (a *app) addUseCommands(add func(group string, commands ...*cobra.Command)) {
-	add(groupUse, a.runCommand(), a.importCommand(), a.exportCommand())
-	add(groupServer, a.auditCommand(), a.doctorCommand(), a.completionCommand())
-}
-
 // runFlags are the flags of run.
 type runFlags struct {
 	paths, only, allow               []string

@@ -14,6 +14,9 @@ import (
 
 // TestMain makes "keyturn" a command of the scenes: this very test program, run as the command line.
 func TestMain(m *testing.M) {
+	if os.Getenv("KEYTURN_TEST_AS_PROGRAM") != "" { // the tour of the README calls this program by name
+		os.Exit(Main("test"))
+	}
 	testscript.Main(m, map[string]func(){"keyturn": func() { os.Exit(Main("test")) }})
 }
 

@@ -175,17 +175,16 @@ func changeRequired(ctx context.Context, c *client.Client, p client.Place, flags
 }
 
 // requiredNow reads the revision before the list, so that a change between the two shows as a conflict. A folder that is not
-// there yet requires nothing.
+// there yet requires nothing; the environment then tells the revision.
 func requiredNow(ctx context.Context, c *client.Client, p client.Place) (int64, []string, error) {
-	root := p
-	root.Path = "/"
-	env, err := c.Env(ctx, root)
+	list, err := c.List(ctx, p, client.ListOptions{})
+	if errors.Is(err, client.NotFound) {
+		env, err := c.Env(ctx, p)
+		return env.Revision, nil, err
+	}
 	if err != nil {
 		return 0, nil, err
 	}
 	s, err := c.Schema(ctx, p)
-	if err != nil && !errors.Is(err, client.NotFound) {
-		return 0, nil, err
-	}
-	return env.Revision, s.Required, nil
+	return list.Revision, s.Required, err
 }

@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/audit"
+	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
 )
 
@@ -19,7 +21,9 @@ const maxFindings = 200
 // and every value against its row.
 func (l *Log) Verify(ctx context.Context, deep bool) (api.Verification, error) {
 	out := api.Verification{Deep: deep, Problems: []api.Finding{}}
-	err := l.read(ctx, "verify", func(p guard.Permit) error {
+	done := false
+	err := l.read(ctx, "verify", func(p guard.Permit) (err error) {
+		defer func() { done = err == nil }()
 		cp, _, err := l.sign(ctx)
 		if err != nil {
 			return err
@@ -38,6 +42,12 @@ func (l *Log) Verify(ctx context.Context, deep bool) (api.Verification, error) {
 		}
 		return l.deep(ctx, p, &out)
 	})
+	if err != nil && done && len(out.Problems) > 0 {
+		// A log that is damaged at its end takes no entries, and that is just what was asked about: the answer holds no values,
+		// and keeping it back would hide the damage.
+		out.Problems = append(out.Problems, api.Finding{Index: -1, Text: "this verification could not be recorded: " + fault.As(err).Message})
+		err = nil
+	}
 	return out, err
 }
 
@@ -53,9 +63,15 @@ func (l *Log) deep(ctx context.Context, p guard.Permit, out *api.Verification) e
 	}
 	findings := map[audit.RowKey]string{}
 	seen := map[audit.RowKey]bool{}
+	current := map[audit.RowKey]audit.RowKey{} // the state that stands as the current one of a thing that has several
 	err = l.db.Digests(ctx, func(table, key string, digest [32]byte) error {
 		k := audit.RowKey{T: table, K: key}
 		out.Rows++
+		if thing, _, ok := stateOf(k); ok {
+			if _, again := current[thing]; !again { // current states are walked before replaced ones
+				current[thing] = k
+			}
+		}
 		was, known := logged[k]
 		switch {
 		case !known:
@@ -74,6 +90,12 @@ func (l *Log) deep(ctx context.Context, p guard.Permit, out *api.Verification) e
 	for k, digest := range logged {
 		if !seen[k] && digest != [32]byte{} {
 			findings[k] = "the log says that this row was written, and it is gone: it was removed or rolled back by hand"
+		}
+		thing, revision, ok := stateOf(k)
+		if now, known := current[thing]; ok && known {
+			if _, stands, _ := stateOf(now); revision > stands {
+				findings[now] = fmt.Sprintf("this state stands as the current one, and the log knows a later one, of revision %d: it was put back by hand", revision)
+			}
 		}
 	}
 	if len(findings) > 0 {
@@ -94,6 +116,16 @@ func (l *Log) deep(ctx context.Context, p guard.Permit, out *api.Verification) e
 		out.Problems = out.Problems[:maxFindings]
 	}
 	return err
+}
+
+// stateOf takes the key of one state of a thing apart: the thing, and the revision that made the state.
+func stateOf(k audit.RowKey) (thing audit.RowKey, revision int64, ok bool) {
+	id, text, ok := strings.Cut(k.K, "/")
+	if !ok {
+		return audit.RowKey{}, 0, false
+	}
+	revision, err := strconv.ParseInt(text, 10, 64)
+	return audit.RowKey{T: k.T, K: id}, revision, err == nil
 }
 
 // forgive drops findings about rows that were written after the log was read.

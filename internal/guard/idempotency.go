@@ -68,15 +68,18 @@ func (d *Door) Replay(ctx context.Context, i *Idempotency) ([]byte, error) {
 	return row.Answer, nil
 }
 
-// Keep stores the sealed answer of the request that was just applied.
-func (d *Door) Keep(ctx context.Context, i *Idempotency, sealed []byte) error {
+// Keep stores the sealed answer of the request that was just applied; also runs in the same transaction.
+func (d *Door) Keep(ctx context.Context, i *Idempotency, sealed []byte, also func(context.Context, *store.Tx) error) error {
 	if !i.applied {
 		return nil
 	}
 	c := CallerOf(ctx)
 	entry := &audit.Entry{At: now(), Action: "request.keep", Outcome: audit.Allowed, Actor: actor(c.Principal), Org: string(c.Principal.Org), Request: c.Request}
 	return d.db.Write(ctx, entry, func(tx *store.Tx) error {
-		return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.id(c), Request: i.Request[:], Answer: sealed, At: tx.Now()}, idempotencyKept.Milliseconds())
+		if err := tx.PutIdempotent(ctx, &store.Idempotent{ID: i.id(c), Request: i.Request[:], Answer: sealed, At: tx.Now()}, idempotencyKept.Milliseconds()); err != nil {
+			return err
+		}
+		return also(ctx, tx)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/domain"
@@ -44,6 +45,12 @@ func (c *call) body(limit int64, v any) error {
 		return err
 	}
 	return c.replay()
+}
+
+// names tells whether the body has a field of this name at its top, whatever its value.
+func (c *call) names(field string) bool {
+	var top map[string]jsontext.Value
+	return json.Unmarshal(c.raw, &top) == nil && top[field] != nil
 }
 
 // replayed is the way out of a handler when the answer is known from before.
@@ -149,17 +156,24 @@ func (c *call) identify(need Auth) error {
 // env names the environment of a request.
 func env(project, name string) secrets.EnvRef { return secrets.EnvRef{Project: project, Env: name} }
 
-// notModified answers 304 when the client has the current answer. It opens nothing.
-func (c *call) notModified(ref secrets.EnvRef, path domain.Path) bool {
+// notModified answers 304 when the client has the current answer, and opens nothing then. Otherwise it gives the tag for the
+// answer that follows, if that is one: an error carries none.
+func (c *call) notModified(ref secrets.EnvRef, path domain.Path) (tag string, done bool) {
 	tag, err := c.secrets.Tag(c.ctx, ref, path)
 	if err != nil {
-		return false
+		return "", false
 	}
 	tag = `"` + tag + `"`
-	c.w.Header().Set("ETag", tag)
 	if sent := c.r.Header.Get("If-None-Match"); sent != "" && strings.TrimPrefix(sent, "W/") == tag {
+		c.tagged(tag)
 		c.w.WriteHeader(http.StatusNotModified)
-		return true
+		return tag, true
 	}
-	return false
+	return tag, false
+}
+
+func (c *call) tagged(tag string) {
+	if tag != "" {
+		c.w.Header().Set("ETag", tag)
+	}
 }

@@ -123,6 +123,9 @@ func commitIn(in *api.CommitRequest) (secrets.Commit, error) {
 		return out, fault.New(fault.Invalid, "the cause is too long").WithField("/cause", "at most 64 bytes")
 	}
 	if in.IfRevision != nil {
+		if *in.IfRevision < 0 {
+			return out, fault.New(fault.Invalid, "not a revision").WithField("/if_revision", "want 0 or more")
+		}
 		out.IfRevision = *in.IfRevision
 	}
 	out.Changes = make([]secrets.Change, 0, len(in.Changes))
@@ -162,6 +165,9 @@ func changeIn(in *api.Change) (secrets.Change, error) {
 	if in.Generate < 0 || in.Generate > maxGenerated {
 		return out, fault.New(fault.Invalid, "a generated value has 1 to %d characters", maxGenerated).WithField("/generate", "out of range")
 	}
+	if in.Generate > 0 && in.Value != nil {
+		return out, fault.New(fault.Invalid, "a change has either a value or generate").WithField("/generate", "not together with a value")
+	}
 	if in.Value != nil {
 		b, err := api.Value{Value: *in.Value, Encoding: in.Encoding}.Bytes()
 		if err != nil {
@@ -178,7 +184,10 @@ func changeIn(in *api.Change) (secrets.Change, error) {
 	if in.Op == string(secrets.Rename) && out.To == "" {
 		return out, fault.New(fault.Invalid, "a rename needs the new name").WithField("/to", "missing")
 	}
-	if in.ToPath != "" || in.Op == string(secrets.Move) || in.Op == string(secrets.FolderMove) {
+	if in.ToPath == "" && (in.Op == string(secrets.Move) || in.Op == string(secrets.FolderMove)) {
+		return out, fault.New(fault.Invalid, "a move needs the new folder").WithField("/to_path", "missing; / is the root")
+	}
+	if in.ToPath != "" {
 		if out.ToPath, err = domain.ParsePath(in.ToPath); err != nil {
 			return out, err
 		}
@@ -201,6 +210,9 @@ func changeIn(in *api.Change) (secrets.Change, error) {
 			ms = in.ExpiresAt.UnixMilli()
 		}
 		out.Attrs.ExpiresAt = &ms
+	}
+	if in.From == nil && in.Op == string(secrets.Copy) {
+		return out, fault.New(fault.Invalid, "a copy needs to know what is copied").WithField("/from", "missing")
 	}
 	if in.From != nil {
 		if out.From, err = sourceIn(*in.From); err != nil {

@@ -36,6 +36,7 @@ func streamEvents(c *call, p *envParams, _ *none) (any, error) {
 	c.w.WriteHeader(http.StatusOK)
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
+	told := int64(-1)
 	for {
 		line := []byte(": ping\n\n")
 		select {
@@ -48,6 +49,10 @@ func streamEvents(c *call, p *envParams, _ *none) (any, error) {
 				return nil, nil
 			}
 		case f := <-events:
+			if f.Revision <= told {
+				continue // heard of twice
+			}
+			told = f.Revision
 			body, err := json.Marshal(api.Event{Seq: f.Seq, Kind: string(f.Kind), Project: string(f.Project), Env: string(f.Env), Revision: f.Revision})
 			if err != nil {
 				return nil, nil

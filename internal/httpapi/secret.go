@@ -120,6 +120,9 @@ func secretRoutes() []Route {
 			}),
 		with(Route{Method: "POST", Path: base + "/rollback", Auth: Token, Action: "secret.write", Summary: "Put an environment, a folder or one secret back to a revision, by a new commit.", MaxBody: smallBody, Example: api.RollbackRequest{To: 4, Path: "/backend"}},
 			func(c *call, p *envParams, b *api.RollbackRequest) (api.Committed, error) {
+				if !c.names("to") {
+					return api.Committed{}, fault.New(fault.Invalid, "say which revision to go back to").WithField("/to", "missing; 0 is the empty environment")
+				}
 				o := secrets.RollbackOptions{To: b.To, Message: b.Message, DryRun: b.DryRun}
 				var err error
 				if o.Path, err = domain.ParsePath(b.Path); err == nil && b.Name != "" {
@@ -139,7 +142,7 @@ func secretRoutes() []Route {
 				}
 				return done(c.secrets.Purge(c.ctx, env(p.Project, p.Env), path, name))
 			}),
-		with(Route{Method: "PUT", Path: base + "/personal", Auth: Token, Action: "secret.read", Summary: "Give the caller a value of his own for a secret.", MaxBody: valueBody,
+		with(Route{Method: "PUT", Path: base + "/personal", Auth: Token, Action: "secret.write", Summary: "Give the caller a value of his own for a secret.", MaxBody: valueBody,
 			Example: api.PersonalRequest{Path: "/", Name: "LOG_LEVEL", Value: api.Value{Value: "debug"}}},
 			func(c *call, p *envParams, b *api.PersonalRequest) (api.Done, error) {
 				path, name, err := pathAndName(b.Path, b.Name)
@@ -152,7 +155,7 @@ func secretRoutes() []Route {
 				}
 				return done(c.secrets.SetPersonal(c.ctx, env(p.Project, p.Env), path, name, &v))
 			}),
-		with(Route{Method: "DELETE", Path: base + "/personal/{name}", Auth: Token, Action: "secret.read", Summary: "Take the caller's own value away.", Example: api.Done{Done: true}},
+		with(Route{Method: "DELETE", Path: base + "/personal/{name}", Auth: Token, Action: "secret.write", Summary: "Take the caller's own value away.", Example: api.Done{Done: true}},
 			func(c *call, p *historyParams, _ *none) (api.Done, error) {
 				path, name, err := pathAndName(p.Path, p.Name)
 				if err != nil {
@@ -244,13 +247,15 @@ func getSecret(c *call, p *getParams, _ *none) (any, error) {
 		return nil, err
 	}
 	ref := env(p.Project, p.Env)
-	if c.notModified(ref, path) {
+	tag, done := c.notModified(ref, path)
+	if done {
 		return nil, nil
 	}
 	it, err := c.secrets.Get(c.ctx, ref, path, name, secrets.GetOptions{Version: p.Version, At: p.At, Raw: p.Raw, Personal: p.Personal})
 	if err != nil {
 		return nil, err
 	}
+	c.tagged(tag)
 	return secretOf(&it), nil
 }
 
@@ -270,13 +275,15 @@ func listSecrets(c *call, p *listParams, _ *none) (any, error) {
 		}
 	}
 	ref := env(p.Project, p.Env)
-	if c.notModified(ref, path) {
+	tag, done := c.notModified(ref, path)
+	if done {
 		return nil, nil
 	}
 	l, err := c.secrets.List(c.ctx, ref, path, o)
 	if err != nil {
 		return nil, err
 	}
+	c.tagged(tag)
 	out := api.Secrets{Revision: l.Revision, Secrets: make([]api.Secret, 0, len(l.Items)), Folders: texts(l.Folders)}
 	for i := range l.Items {
 		out.Secrets = append(out.Secrets, secretOf(&l.Items[i]))

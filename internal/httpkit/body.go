@@ -37,7 +37,7 @@ func ReadBody(r *http.Request, limit int64, v any) ([]byte, error) {
 }
 
 func tooLarge(limit int64) error {
-	return fault.New(fault.Exhausted, "the body is too large: at most %d bytes", limit)
+	return fault.New(fault.Invalid, "the body is too large: at most %d bytes", limit)
 }
 
 // badJSON says where and what kind of thing was expected. The library's own message may quote what it found.

@@ -43,12 +43,21 @@ func Front(next http.Handler) http.Handler {
 		h["Cache-Control"] = noStore
 		h["X-Content-Type-Options"] = noSniff
 		h["X-Request-Id"] = []string{id}
+		answer := &answer{ResponseWriter: w}
+		w = answer
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p != http.ErrAbortHandler {
 				// The type of the panic only: its text might hold a value.
 				slog.Error("handler panicked", "request", id, "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-				WriteError(w, r, fault.New(fault.Internal, "something went wrong inside the server"))
 			}
+			if p == http.ErrAbortHandler || answer.begun {
+				panic(http.ErrAbortHandler) // the server cuts the connection and says nothing more
+			}
+			WriteError(w, r, fault.New(fault.Internal, "something went wrong inside the server"))
 		}()
 		if err := framing(r); err != nil {
 			h.Set("Connection", "close")
@@ -58,6 +67,27 @@ func Front(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// answer remembers whether something was sent.
+type answer struct {
+	http.ResponseWriter
+	begun bool
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (a *answer) WriteHeader(status int) {
+	a.begun = true
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (a *answer) Write(b []byte) (int, error) {
+	a.begun = true
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 var (
 	noStore = []string{"no-store"}
@@ -72,7 +102,8 @@ func framing(r *http.Request) error {
 		return fault.New(fault.Invalid, "chunked request bodies are not taken").WithHint("send Content-Length")
 	case len(r.RequestURI) > maxTarget:
 		return fault.New(fault.Invalid, "the address is too long: at most %d bytes", maxTarget)
-	case strings.Contains(r.URL.Path, "//"), strings.Contains(r.URL.Path, "/../"), strings.Contains(r.URL.Path, "/./"):
+	case strings.Contains(r.URL.Path, "//"), strings.Contains(r.URL.Path, "/../"), strings.Contains(r.URL.Path, "/./"),
+		strings.HasSuffix(r.URL.Path, "/.."), strings.HasSuffix(r.URL.Path, "/."):
 		return fault.New(fault.Invalid, "the path is not canonical")
 	case r.Method == http.MethodTrace, r.Method == http.MethodConnect:
 		return fault.New(fault.Unsupported, "this method is not taken")

@@ -31,5 +31,5 @@ func (s *Service) Keep(ctx context.Context, i *guard.Idempotency, answer []byte)
 	if err != nil {
 		return err
 	}
-	return s.door.Keep(ctx, i, sealed)
+	return s.door.Keep(ctx, i, sealed, s.saveReservations)
 }

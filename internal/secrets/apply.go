@@ -12,6 +12,7 @@ import (
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/policy"
 	"github.com/keyturn/keyturn/internal/sensitive"
+	"github.com/keyturn/keyturn/internal/store"
 )
 
 // allowed asks the door for one folder. A caller who may not see the folder learns nothing of it.
@@ -41,6 +42,9 @@ func (d *draft) apply(ctx context.Context, c *Change) (Effect, error) {
 		if err := d.allowed(policy.SecretWrite, d.home, c.ToPath); err != nil {
 			return Effect{}, err
 		}
+	}
+	if err := d.bind(ctx, c); err != nil {
+		return Effect{}, err
 	}
 	switch c.Verb {
 	case Set:
@@ -98,7 +102,7 @@ func (d *draft) set(ctx context.Context, c *Change) (Effect, error) {
 		return Effect{}, fmt.Errorf("%s: %w", c.Path.Key(c.Name), err)
 	}
 	if value != nil && (s.old == nil && s.value == nil || !d.sameValue(s, *value)) {
-		s.value = value
+		s.value, s.authored = value, true
 		attrs.Generated, attrs.RotatedAt = c.Generate > 0, d.tx.Now()
 		if effect.Outcome == Same {
 			effect.Outcome = Changed
@@ -227,9 +231,20 @@ func (d *draft) restore(ctx context.Context, c *Change) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
+	folders, err := d.tx.AllFolders(ctx, d.home.place.env.ID)
+	if err != nil {
+		return Effect{}, err
+	}
+	here := map[domain.FolderID]bool{f.row.ID: true} // and deleted folders of this path: the present one may be a later one
+	for i := range folders {
+		if folders[i].Deleted != 0 && folders[i].Path == c.Path {
+			here[folders[i].ID] = true
+		}
+	}
 	for _, row := range gone { // newest deletion first
-		if row.Folder == f.row.ID && row.Name == c.Name {
+		if here[row.Folder] && row.Name == c.Name {
 			s := d.home.adopt(row)
+			s.row.Folder = f.row.ID
 			d.revive(f, s)
 			return Effect{c.Path, c.Name, Added, s.row.Version}, nil
 		}
@@ -319,18 +334,28 @@ func (d *draft) elsewhere(ctx context.Context, ref EnvRef) (*envDraft, error) {
 			project, err = d.tx.ProjectBySlug(ctx, d.p.Org(), domain.Slug(ref.Project))
 		}
 		if err != nil {
-			return nil, err
+			return nil, hidden(err)
 		}
 	}
-	if ref.Env == "" || project.ID == d.home.place.project.ID && (ref.Env == string(d.home.place.env.Slug) || ref.Env == string(d.home.place.env.ID)) {
+	if home := d.home.place; project.ID == home.project.ID && (ref.Env == "" || ref.Env == string(home.env.Slug) || ref.Env == string(home.env.ID)) {
 		return d.home, nil
 	}
+	var row store.Environment
+	var err error
 	if domain.IsID(ref.Env) {
-		return d.env(ctx, domain.EnvID(ref.Env))
+		row, err = d.tx.Environment(ctx, domain.EnvID(ref.Env))
+	} else {
+		slug := domain.Slug(ref.Env)
+		if slug == "" { // the environment of the same name in the other project
+			slug = d.home.place.env.Slug
+		}
+		row, err = d.tx.EnvironmentBySlug(ctx, project.ID, slug)
 	}
-	row, err := d.tx.EnvironmentBySlug(ctx, project.ID, domain.Slug(ref.Env))
 	if err != nil {
-		return nil, err
+		return nil, hidden(err)
+	}
+	if row.Project != project.ID {
+		return nil, guard.Missing()
 	}
 	return d.env(ctx, row.ID)
 }
@@ -394,13 +419,13 @@ func (d *draft) deleteFolder(ctx context.Context, c *Change) (Effect, error) {
 	}
 	all := d.home.below(c.Path)
 	for _, f := range slices.Backward(all) {
-		importers, err := d.tx.FoldersImporting(ctx, d.p.Org(), f.row.ID)
+		shown, err := d.seers(ctx, d.home, f)
 		if err != nil {
 			return Effect{}, err
 		}
-		for _, i := range importers {
-			if i.Env != d.home.place.env.ID || !c.Path.Contains(i.Path) {
-				return Effect{}, fault.New(fault.Conflict, "folder %s is imported by folder %s", f.row.Path, i.Path).WithHint("remove the import first")
+		for _, g := range shown {
+			if imports(g.folder, f.row.ID) && !(g.env == d.home && c.Path.Contains(g.folder.row.Path)) {
+				return Effect{}, fault.New(fault.Conflict, "folder %s is imported by folder %s", f.row.Path, d.folderKey(g.env, g.folder)).WithHint("remove the import first")
 			}
 		}
 		secrets, err := d.live(ctx, d.home, f)

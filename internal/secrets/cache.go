@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type snapshot struct {
 	used atomic.Int64
 
 	mu       sync.RWMutex
+	dropped  bool // no longer in the cache: its bytes are not counted any more
 	revision int64
 	folders  map[domain.Path]*folderSnapshot
 	byID     map[domain.FolderID]*folderSnapshot
@@ -64,6 +66,7 @@ func (c *cache) at(ctx context.Context, env domain.EnvID) (*snapshot, error) {
 		if err != nil {
 			return nil, err
 		}
+		fresh.mu.Lock() // nobody looks inside before it is as new as the entry
 		c.mu.Lock()
 		if s = c.envs[env]; s == nil {
 			s = fresh
@@ -71,7 +74,11 @@ func (c *cache) at(ctx context.Context, env domain.EnvID) (*snapshot, error) {
 		}
 		c.mu.Unlock()
 		// A commit may have come between the query and the entry: ask for whatever is newer.
-		c.advance(ctx, env, -1)
+		kept := s != fresh || fresh.newest(ctx, c)
+		fresh.mu.Unlock()
+		if !kept {
+			c.drop(env)
+		}
 	}
 	s.used.Store(c.clock.Add(1))
 	return s, nil
@@ -97,7 +104,7 @@ func (s *snapshot) setFolder(f store.Folder) {
 	fs := s.byID[f.ID]
 	if fs == nil {
 		fs = &folderSnapshot{secrets: map[domain.SecretName]*store.Secret{}}
-	} else {
+	} else if s.folders[fs.row.Path] == fs { // another folder may have its path already
 		delete(s.folders, fs.row.Path)
 	}
 	fs.row = f
@@ -139,7 +146,7 @@ func (c *cache) secret(ctx context.Context, env domain.EnvID, path domain.Path, 
 	}
 	row = &rows[0]
 	s.mu.Lock()
-	if s.revision == revision && s.byID[folder.ID] == fs {
+	if s.revision == revision && s.byID[folder.ID] == fs && !s.dropped {
 		if fs.secrets[name] == nil {
 			c.bytes.Add(size(row))
 		}
@@ -189,7 +196,7 @@ func (c *cache) folder(ctx context.Context, env domain.EnvID, path domain.Path) 
 	}
 	rows = sortedRows(secrets)
 	s.mu.Lock()
-	if s.revision == revision && s.byID[folder.ID] == fs && bytes < c.limit/2 {
+	if s.revision == revision && s.byID[folder.ID] == fs && !s.dropped && bytes < c.limit/2 {
 		c.bytes.Add(bytes - fs.bytes())
 		fs.secrets, fs.sorted, fs.complete = secrets, rows, true
 	}
@@ -270,12 +277,15 @@ func (c *cache) committed(env domain.EnvID, revision int64, folders []*store.Fol
 
 func (s *snapshot) apply(c *cache, revision int64, folders []*store.Folder, rows, old []*store.Secret) {
 	for _, f := range folders {
+		if gone := s.byID[f.ID]; gone != nil && f.Deleted != 0 {
+			c.count(s, -gone.bytes())
+		}
 		s.setFolder(*f)
 	}
 	remove := func(row *store.Secret) {
 		if fs := s.byID[row.Folder]; fs != nil {
 			if was := fs.secrets[row.Name]; was != nil && was.ID == row.ID {
-				c.bytes.Add(-size(was))
+				c.count(s, -size(was))
 				delete(fs.secrets, row.Name)
 				fs.sorted = nil
 			}
@@ -289,7 +299,7 @@ func (s *snapshot) apply(c *cache, revision int64, folders []*store.Folder, rows
 	}
 	for _, row := range rows {
 		if fs := s.byID[row.Folder]; fs != nil && row.Deleted == 0 {
-			c.bytes.Add(size(row))
+			c.count(s, size(row))
 			fs.secrets[row.Name], fs.sorted = row, nil
 		}
 	}
@@ -310,9 +320,11 @@ func (c *cache) advance(ctx context.Context, env domain.EnvID, revision int64) {
 func (s *snapshot) catchUp(ctx context.Context, c *cache, revision int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if revision >= 0 && s.revision >= revision {
-		return true
-	}
+	return s.revision >= revision || s.newest(ctx, c)
+}
+
+// newest takes in whatever the database has that is newer. The caller holds the lock.
+func (s *snapshot) newest(ctx context.Context, c *cache) bool {
 	row, err := c.db.Environment(ctx, s.env)
 	if err != nil || row.DeletedAt != 0 {
 		return false
@@ -350,6 +362,23 @@ func (s *snapshot) catchUp(ctx context.Context, c *cache, revision int64) bool {
 	return true
 }
 
+// count moves the bytes on, unless the snapshot is not counted any more.
+func (c *cache) count(s *snapshot, bytes int64) {
+	if !s.dropped {
+		c.bytes.Add(bytes)
+	}
+}
+
+// clear forgets everything.
+func (c *cache) clear() {
+	c.mu.Lock()
+	all := slices.Collect(maps.Keys(c.envs))
+	c.mu.Unlock()
+	for _, env := range all {
+		c.drop(env)
+	}
+}
+
 func (c *cache) drop(env domain.EnvID) {
 	c.mu.Lock()
 	s := c.envs[env]
@@ -361,11 +390,12 @@ func (c *cache) drop(env domain.EnvID) {
 }
 
 func (c *cache) forget(s *snapshot) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, fs := range s.byID {
-		c.bytes.Add(-fs.bytes())
+		c.count(s, -fs.bytes())
 	}
+	s.dropped = true
 }
 
 // evict makes room: first the environments that were not used for longest, then parts of the one in use.
@@ -386,7 +416,7 @@ func (c *cache) evict(inUse *snapshot) {
 		inUse.mu.Lock()
 		for _, fs := range inUse.byID {
 			for name, row := range fs.secrets { // the order of a map is random: so is what goes
-				c.bytes.Add(-size(row))
+				c.count(inUse, -size(row))
 				delete(fs.secrets, name)
 				if c.bytes.Load() <= c.limit*3/4 {
 					break

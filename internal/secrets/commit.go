@@ -17,9 +17,6 @@ func (s *Service) Commit(ctx context.Context, ref EnvRef, c Commit) (Committed, 
 		return Committed{}, err
 	}
 	return s.commit(ctx, ref, &c, func(ctx context.Context, d *draft) ([]Effect, error) {
-		if err := d.bind(ctx, c.Changes); err != nil {
-			return nil, err
-		}
 		if err := d.prepare(ctx, d.home, c.Changes); err != nil {
 			return nil, err
 		}
@@ -130,8 +127,6 @@ func (d *draft) saveEnv(ctx context.Context, e *envDraft) error {
 		}
 	}
 	var rows, old []*store.Secret
-	// Names are unique among live secrets: what gives up its name is written before what may take it.
-	slices.SortStableFunc(e.order, func(a, b *secretDraft) int { return b.givesUp() - a.givesUp() })
 	for _, s := range e.order {
 		if s.value != nil {
 			s.row.Version++
@@ -149,10 +144,18 @@ func (d *draft) saveEnv(ctx context.Context, e *envDraft) error {
 	if err := d.tx.PutEnvironment(ctx, &e.place.env); err != nil {
 		return err
 	}
-	if err := d.tx.PutFolders(ctx, oldFolders, folders); err != nil {
+	now, later := folderOrder(oldFolders, folders)
+	if err := d.tx.PutFolders(ctx, oldFolders, now); err != nil {
 		return err
 	}
-	if err := d.tx.PutSecrets(ctx, old, rows); err != nil {
+	if err := d.tx.PutFolders(ctx, nil, later); err != nil {
+		return err
+	}
+	first, last := secretOrder(old, rows)
+	if err := d.tx.PutSecrets(ctx, old, first); err != nil {
+		return err
+	}
+	if err := d.tx.PutSecrets(ctx, nil, last); err != nil {
 		return err
 	}
 	ids := make([]domain.FolderID, 0, len(e.touched))
@@ -165,16 +168,6 @@ func (d *draft) saveEnv(ctx context.Context, e *envDraft) error {
 	env, revision := e.place.env.ID, e.place.env.Revision
 	d.tx.After(func() { d.s.cache.committed(env, revision, folders, rows, old) })
 	return nil
-}
-
-func (s *secretDraft) givesUp() int {
-	switch {
-	case s.row.Deleted != 0:
-		return 2
-	case s.old != nil && (s.old.Name != s.row.Name || s.old.Folder != s.row.Folder):
-		return 1
-	}
-	return 0
 }
 
 func (d *draft) saveRefs(ctx context.Context, from domain.SecretID, targets []domain.SecretID) error {

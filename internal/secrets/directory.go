@@ -2,19 +2,22 @@ package secrets
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/keyring"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
 // directory knows the live projects and environments by slug and id. It is small, read by every request, and made anew
 // when a project or environment changes.
 type directory struct {
-	db *store.DB
-	mu sync.RWMutex
+	db   *store.DB
+	ring *keyring.Ring
+	mu   sync.RWMutex
 	// generation tells whether something changed while an organisation was being loaded.
 	generation int
 	orgs       map[domain.OrgID]*orgDirectory
@@ -31,8 +34,8 @@ type projectDirectory struct {
 	list []store.Environment
 }
 
-func newDirectory(db *store.DB) *directory {
-	return &directory{db: db, orgs: map[domain.OrgID]*orgDirectory{}}
+func newDirectory(db *store.DB, ring *keyring.Ring) *directory {
+	return &directory{db: db, ring: ring, orgs: map[domain.OrgID]*orgDirectory{}}
 }
 
 func (d *directory) forget() {
@@ -51,6 +54,9 @@ func (d *directory) org(ctx context.Context, id domain.OrgID) (*orgDirectory, er
 	}
 	rows, err := d.db.Projects(ctx, id)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.loadKeys(ctx, rows); err != nil {
 		return nil, err
 	}
 	o = &orgDirectory{projects: map[string]*projectDirectory{}}
@@ -78,6 +84,34 @@ func (d *directory) org(ctx context.Context, id domain.OrgID) (*orgDirectory, er
 		d.orgs[id] = o
 	}
 	return o, nil
+}
+
+// loadKeys loads the keys of projects that other servers made since this one started.
+func (d *directory) loadKeys(ctx context.Context, projects []store.Project) error {
+	has := map[string]bool{}
+	for _, row := range d.ring.Rows() {
+		has[row.Project] = true
+	}
+	if !slices.ContainsFunc(projects, func(p store.Project) bool { return !has[string(p.ID)] }) {
+		return nil
+	}
+	rows, err := d.db.KeyGenerations(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range rows {
+		if k.Project == "" || has[string(k.Project)] {
+			continue
+		}
+		row, err := keyRow(k)
+		if err == nil {
+			err = d.ring.Add(row)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *directory) project(ctx context.Context, org domain.OrgID, name string) (*projectDirectory, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/policy"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 )
@@ -23,8 +24,10 @@ type draft struct {
 	home *envDraft
 	// bindings remember what each reference of a value pointed to before names and places changed.
 	bindings map[domain.SecretID]map[domain.Reference]domain.SecretID
-	// refs are the edges of values that this commit wrote, in place of those in the database.
+	// refs are the edges of values that this commit wrote or looked at again, in place of those in the database.
 	refs map[domain.SecretID][]domain.SecretID
+	// importers keeps who shows a folder, as the draft has it.
+	importers map[domain.FolderID][]seer
 }
 
 type envDraft struct {
@@ -51,11 +54,13 @@ type secretDraft struct {
 	row   store.Secret
 	value *sensitive.Value // of a new version; nil: as in row.Value
 	dirty bool
+	// authored is true when the author of this commit wrote the value: then what he may not see counts as missing.
+	authored bool
 }
 
 func (s *Service) newDraft(ctx context.Context, tx *store.Tx, p guard.Permit, pl place) (*draft, error) {
 	d := &draft{s: s, tx: tx, p: p, envs: map[domain.EnvID]*envDraft{}, bindings: map[domain.SecretID]map[domain.Reference]domain.SecretID{},
-		refs: map[domain.SecretID][]domain.SecretID{}}
+		refs: map[domain.SecretID][]domain.SecretID{}, importers: map[domain.FolderID][]seer{}}
 	home, err := d.env(ctx, pl.env.ID)
 	d.home = home
 	return d, err
@@ -234,10 +239,14 @@ func (d *draft) byID(ctx context.Context, id domain.SecretID) (*envDraft, *secre
 	return e, e.adopt(row), nil
 }
 
+// key names a secret in a message or in the record. The author of the commit does not learn of what he may not see.
 func (d *draft) key(e *envDraft, s *secretDraft) string {
 	path := domain.Path("?")
 	if f := e.byID[s.row.Folder]; f != nil {
 		path = f.row.Path
+	}
+	if !d.p.Can(policy.SecretList, e.place.resource(path)) {
+		return "a secret that you may not see"
 	}
 	key := path.Key(s.row.Name)
 	if e == d.home {

@@ -108,21 +108,41 @@ func (s *Service) RenameEnv(ctx context.Context, ref EnvRef, slug domain.Slug, n
 // DeleteEnv hides an environment; nothing is destroyed, and its slug is free again.
 func (s *Service) DeleteEnv(ctx context.Context, ref EnvRef) error {
 	return s.onEnv(ctx, policy.ProjectDelete, ref, func(tx *store.Tx, p guard.Permit, _ store.Project, row store.Environment) error {
-		edges, err := tx.ReferencesInto(ctx, row.ID)
-		if err != nil {
+		if err := s.refuseReferenced(ctx, tx, p, row, false); err != nil {
 			return err
-		}
-		for _, e := range edges {
-			if from, err := tx.Secret(ctx, e.From); err != nil {
-				return err
-			} else if from.Env != row.ID && from.Deleted == 0 {
-				return fault.New(fault.Conflict, "secrets of environment %s are referenced from elsewhere, first by %s", row.Slug, from.Name).
-					WithHint("change those values first")
-			}
 		}
 		row.DeletedAt = tx.Now()
 		return tx.PutEnvironment(ctx, &row)
 	})
+}
+
+// refuseReferenced refuses to delete an environment, or with its whole project, while live values elsewhere point into it.
+func (s *Service) refuseReferenced(ctx context.Context, tx *store.Tx, p guard.Permit, row store.Environment, project bool) error {
+	edges, err := tx.ReferencesInto(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	d, err := s.newDraft(ctx, tx, p, place{env: row})
+	if missing(err) {
+		return nil // deleted before
+	}
+	if err != nil {
+		return err
+	}
+	for _, edge := range edges {
+		e, from, err := d.byID(ctx, edge.From)
+		if missing(err) {
+			continue // in an environment that is deleted itself
+		}
+		if err != nil {
+			return err
+		}
+		if from.row.Deleted == 0 && e != d.home && !(project && e.place.project.ID == row.Project) {
+			return fault.New(fault.Conflict, "secrets of environment %s are referenced from elsewhere, first by %s", row.Slug, d.key(e, from)).
+				WithHint("change those values first")
+		}
+	}
+	return nil
 }
 
 func (s *Service) onDeletedEnv(ctx context.Context, action policy.Action, ref EnvRef, work func(*store.Tx, store.Environment) error) error {

@@ -152,14 +152,14 @@ func (s *Service) side(ctx context.Context, action policy.Action, ref EnvRef, at
 			return err
 		}
 		p.Revision(at)
-		r := reader{s: s, p: p, raw: true}
+		r := reader{s: s, p: p, home: pl, raw: true}
 		for i := range rows {
 			folder, ok := paths[rows[i].Folder]
 			if !ok || !path.Contains(folder) || !p.Can(action, pl.resource(folder)) {
 				continue
 			}
 			it := sideItem{item(&rows[i], folder), rows[i].Digest}
-			if reveal {
+			if reveal && rows[i].Value != nil {
 				v, _, err := r.value(ctx, pl, folder, &rows[i])
 				if err != nil {
 					return err
@@ -191,6 +191,6 @@ func (s *Service) Rollback(ctx context.Context, ref EnvRef, o RollbackOptions) (
 	}
 	c := &Commit{Message: o.Message, Cause: "rollback", IfRevision: -1, DryRun: o.DryRun}
 	return s.commit(ctx, ref, c, func(ctx context.Context, d *draft) ([]Effect, error) {
-		return (&rollback{d, o}).run(ctx)
+		return (&rollback{d: d, o: o}).run(ctx)
 	})
 }

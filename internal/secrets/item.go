@@ -37,12 +37,15 @@ func item(row *store.Secret, path domain.Path) Item {
 
 // reader expands references for one answer and remembers what it opened, for the record.
 type reader struct {
-	s *Service
-	p guard.Permit
+	s    *Service
+	p    guard.Permit
+	home place // where the question is about: names elsewhere are recorded in full
 	// raw leaves references as they are written.
 	raw bool
 	// personal holds the caller's own values by secret; nil when there are none.
 	personal map[domain.SecretID]store.Personal
+	// expanded holds what references were found to say, so that each is followed once, however often it stands there.
+	expanded map[domain.SecretID]string
 }
 
 // maxExpansion bounds a value whose references were followed: 16 times what one value may hold.
@@ -80,23 +83,22 @@ func (r *reader) expand(ctx context.Context, pl place, path domain.Path, text st
 			continue
 		}
 		tp, tpath, row, err := r.follow(ctx, pl, path, *part.Ref)
-		if err != nil {
+		switch {
+		case missing(err):
+			return "", fault.New(fault.Conflict, "${%s} in %s of %s points to nothing now", part.Ref, path, pl).
+				WithHint("ask for the raw value to see what is written there")
+		case err != nil:
 			return "", fmt.Errorf("${%s} in %s of %s: %w", part.Ref, path, pl, err)
-		}
-		if !r.p.Can(policy.SecretRead, tp.resource(tpath)) {
+		case !r.p.Can(policy.SecretRead, tp.resource(tpath)):
 			return "", fault.New(fault.Denied, "${%s} points to a secret that you may not read", part.Ref).
 				WithHint("ask for the right to read it, or ask for the raw value")
 		}
-		r.p.Names(r.s.fullKey(pl, tp, tpath.Key(row.Name)))
-		v, err := r.s.open(r.p, row)
-		if err != nil {
-			return "", err
-		}
-		inner := string(v.Reveal())
-		if !row.Attrs.Literal && strings.Contains(inner, "${") {
-			if inner, err = r.expand(ctx, tp, tpath, inner, depth+1); err != nil {
+		inner, known := r.expanded[row.ID]
+		if !known {
+			if inner, err = r.inner(ctx, tp, tpath, row, depth); err != nil {
 				return "", err
 			}
+			r.p.Names(r.s.fullKey(r.home, tp, tpath.Key(row.Name)))
 		}
 		b.WriteString(inner)
 		if b.Len() > maxExpansion {
@@ -104,6 +106,25 @@ func (r *reader) expand(ctx context.Context, pl place, path domain.Path, text st
 		}
 	}
 	return b.String(), nil
+}
+
+// inner opens a secret that a reference points to and follows its own references.
+func (r *reader) inner(ctx context.Context, pl place, path domain.Path, row *store.Secret, depth int) (string, error) {
+	v, err := r.s.open(r.p, row)
+	if err != nil {
+		return "", err
+	}
+	out := string(v.Reveal())
+	if !row.Attrs.Literal && strings.Contains(out, "${") {
+		if out, err = r.expand(ctx, pl, path, out, depth+1); err != nil {
+			return "", err
+		}
+	}
+	if r.expanded == nil {
+		r.expanded = map[domain.SecretID]string{}
+	}
+	r.expanded[row.ID] = out
+	return out, nil
 }
 
 func (s *Service) fullKey(home, at place, key string) string {
@@ -116,7 +137,7 @@ func (s *Service) fullKey(home, at place, key string) string {
 // follow finds what a reference points to.
 func (r *reader) follow(ctx context.Context, pl place, path domain.Path, ref domain.Reference) (place, domain.Path, *store.Secret, error) {
 	if ref.Local() {
-		return r.s.visible(ctx, pl, path, ref.Name, 0)
+		return r.s.visible(ctx, pl, path, ref.Name, nil, nil)
 	}
 	project := ref.Project
 	if project == "" {
@@ -130,21 +151,30 @@ func (r *reader) follow(ctx context.Context, pl place, path domain.Path, ref dom
 	return tp, ref.Folder, row, err
 }
 
-// visible finds a name in a folder or in what it imports; its own secrets win, then the last import.
-func (s *Service) visible(ctx context.Context, pl place, path domain.Path, name domain.SecretName, depth int) (place, domain.Path, *store.Secret, error) {
+// visible finds a name in a folder or in what it imports; its own secrets win, then the last import. With may, imports for
+// which it says no are left out.
+func (s *Service) visible(ctx context.Context, pl place, path domain.Path, name domain.SecretName, may func(place, domain.Path) bool, seen seenFolders) (place, domain.Path, *store.Secret, error) {
 	row, folder, _, err := s.cache.secret(ctx, pl.env.ID, path, name)
-	if err == nil || fault.KindOf(err) != fault.NotFound || depth >= maxImportDepth {
+	if err == nil || fault.KindOf(err) != fault.NotFound || len(folder.Settings.Imports) == 0 {
 		return pl, path, row, err
 	}
+	if seen == nil {
+		seen = seenFolders{}
+	}
+	seen[folder.ID] = true
 	for i := len(folder.Settings.Imports) - 1; i >= 0; i-- {
-		ip, ipath, ok, ierr := s.importedPlace(ctx, folder.Org, folder.Settings.Imports[i])
+		imp := folder.Settings.Imports[i]
+		if seen[imp.Folder] || len(seen) > maxImports*maxImportDepth {
+			continue
+		}
+		ip, ipath, ok, ierr := s.importedPlace(ctx, folder.Org, imp)
 		if ierr != nil {
 			return pl, path, nil, ierr
 		}
-		if !ok {
+		if !ok || may != nil && !may(ip, ipath) {
 			continue
 		}
-		if tp, tpath, row, ierr := s.visible(ctx, ip, ipath, name, depth+1); ierr == nil || fault.KindOf(ierr) != fault.NotFound {
+		if tp, tpath, row, ierr := s.visible(ctx, ip, ipath, name, may, seen); ierr == nil || fault.KindOf(ierr) != fault.NotFound {
 			return tp, tpath, row, ierr
 		}
 	}

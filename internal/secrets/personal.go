@@ -50,17 +50,21 @@ func (s *Service) SetPersonal(ctx context.Context, ref EnvRef, path domain.Path,
 	if value != nil && value.Len() > domain.MaxValue {
 		return fault.New(fault.Invalid, "the value of %s is too large: at most %d bytes", path.Key(name), domain.MaxValue)
 	}
-	pl, err := s.where(ctx, policy.SecretRead, ref)
+	pl, err := s.where(ctx, policy.SecretWrite, ref)
 	if err != nil {
 		return err
 	}
-	op := guard.Op{Action: policy.SecretRead, Resource: pl.resource(path), Keys: []string{path.Key(name)}, Detail: map[string]string{"personal": "set"}}
+	// It changes what its owner's programs get, so a token that may only read cannot do it.
+	op := guard.Op{Action: policy.SecretWrite, Resource: pl.resource(path), Keys: []string{path.Key(name)}, Detail: map[string]string{"personal": "set"}}
 	if value == nil {
 		op.Detail = map[string]string{"personal": "remove"}
 	}
 	return s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
-		if p.Principal().Kind != domain.User {
+		switch {
+		case p.Principal().Kind != domain.User:
 			return fault.New(fault.Unsupported, "only people have personal values")
+		case !p.Can(policy.SecretRead, pl.resource(path)):
+			return guard.Missing()
 		}
 		folder, err := tx.FolderByPath(ctx, pl.env.ID, path)
 		if err != nil {

@@ -3,6 +3,7 @@ package secrets
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -32,6 +33,11 @@ func (s *Service) CreateProject(ctx context.Context, slug domain.Slug, name doma
 	}
 	if len(envs) > maxEnvs {
 		return Project{}, fault.New(fault.Invalid, "too many environments: at most %d", maxEnvs)
+	}
+	for i, slug := range envs {
+		if slices.Contains(envs[:i], slug) {
+			return Project{}, fault.New(fault.Invalid, "environment %s stands there twice", slug).WithField("/envs", "want each once")
+		}
 	}
 	who := guard.CallerOf(ctx).Principal
 	var out Project
@@ -196,6 +202,15 @@ func (s *Service) DeleteProject(ctx context.Context, name string) error {
 			row, err := tx.Project(ctx, row.ID)
 			if err != nil {
 				return err
+			}
+			envs, err := tx.Environments(ctx, row.ID)
+			if err != nil {
+				return err
+			}
+			for _, env := range envs {
+				if err := s.refuseReferenced(ctx, tx, p, env, true); err != nil {
+					return err
+				}
 			}
 			row.DeletedAt = tx.Now()
 			if err := tx.PutProject(ctx, &row); err != nil {

@@ -40,19 +40,18 @@ func (s *Service) get(ctx context.Context, p guard.Permit, pl place, path domain
 	if o.Version != 0 || o.At != 0 {
 		return s.getOld(ctx, p, pl, path, name, o)
 	}
-	at, from, row, err := s.visible(ctx, pl, path, name, 0)
+	at, from, row, err := s.visible(ctx, pl, path, name, func(ip place, ipath domain.Path) bool {
+		return p.Can(policy.SecretRead, ip.resource(ipath)) // an import that one may not read is left out, as in lists
+	}, nil)
 	if err != nil {
 		return Item{}, hidden(err)
 	}
 	out := item(row, path)
 	if at.env.ID != pl.env.ID || from != path {
-		if !p.Can(policy.SecretRead, at.resource(from)) {
-			return Item{}, guard.Missing()
-		}
 		out.From = at.String() + ":" + string(from)
 		p.Names(s.fullKey(pl, at, from.Key(name)))
 	}
-	r := &reader{s: s, p: p, raw: o.Raw}
+	r := &reader{s: s, p: p, home: pl, raw: o.Raw}
 	if o.Personal {
 		if r.personal, err = s.personal(ctx, p, at.project.ID); err != nil {
 			return Item{}, err
@@ -81,7 +80,7 @@ func (s *Service) getOld(ctx context.Context, p guard.Permit, pl place, path dom
 	if err != nil {
 		return Item{}, err
 	}
-	r := &reader{s: s, p: p, raw: o.Raw}
+	r := &reader{s: s, p: p, home: pl, raw: o.Raw}
 	value, _, err := r.value(ctx, pl, path, &row)
 	if err != nil {
 		return Item{}, err
@@ -173,14 +172,14 @@ func (s *Service) List(ctx context.Context, ref EnvRef, path domain.Path, o List
 	var out List
 	op := guard.Op{Action: action, Resource: pl.resource(path), Somewhere: o.Recursive}
 	err = s.door.Read(ctx, op, func(p guard.Permit) error {
-		l := &lister{reader: reader{s: s, p: p, raw: o.Raw}, home: pl, o: o, action: action}
+		l := &lister{reader: reader{s: s, p: p, home: pl, raw: o.Raw}, o: o, action: action}
 		if o.Personal && o.Reveal {
 			if l.personal, err = s.personal(ctx, p, pl.project.ID); err != nil {
 				return err
 			}
 		}
 		if err := l.list(ctx, path); err != nil {
-			return hidden(err)
+			return err
 		}
 		p.Revision(l.out.Revision)
 		p.Names(l.keys...)
@@ -192,7 +191,6 @@ func (s *Service) List(ctx context.Context, ref EnvRef, path domain.Path, o List
 
 type lister struct {
 	reader
-	home   place
 	o      ListOptions
 	action policy.Action
 	out    List
@@ -205,9 +203,16 @@ func (l *lister) list(ctx context.Context, path domain.Path) error {
 	}
 	folders, revision, err := l.s.cache.foldersBelow(ctx, l.home.env.ID, path)
 	if err != nil {
-		return err
+		return hidden(err)
 	}
 	l.out.Revision = revision
+	may := path == domain.Root // everybody knows that the root is there; of others only those who may see something in it
+	for _, f := range folders {
+		may = may || l.p.Can(l.action, l.home.resource(f.Path))
+	}
+	if !may {
+		return guard.Missing()
+	}
 	for _, f := range folders {
 		if f.Path != path && l.p.Can(policy.SecretList, l.home.resource(f.Path)) && (l.o.Recursive || f.Path.Parent() == path) {
 			l.out.Folders = append(l.out.Folders, f.Path)
@@ -258,15 +263,16 @@ func (l *lister) folder(ctx context.Context, f store.Folder) error {
 	if !l.o.Imports {
 		return nil
 	}
-	return l.imports(ctx, f, f.Path, own, 0)
+	return l.imports(ctx, f, f.Path, own, seenFolders{})
 }
 
 // imports shows what a folder imports, the last import first, names that are taken left out.
-func (l *lister) imports(ctx context.Context, f store.Folder, shown domain.Path, taken map[domain.SecretName]bool, depth int) error {
-	if depth >= maxImportDepth {
-		return nil
-	}
+func (l *lister) imports(ctx context.Context, f store.Folder, shown domain.Path, taken map[domain.SecretName]bool, seen seenFolders) error {
+	seen[f.ID] = true
 	for _, imp := range slices.Backward(f.Settings.Imports) {
+		if seen[imp.Folder] || len(seen) > maxImports*maxImportDepth {
+			continue
+		}
 		ip, ipath, ok, err := l.s.importedPlace(ctx, f.Org, imp)
 		if err != nil {
 			return err
@@ -287,7 +293,7 @@ func (l *lister) imports(ctx context.Context, f store.Folder, shown domain.Path,
 				return err
 			}
 		}
-		if err := l.imports(ctx, inner, shown, taken, depth+1); err != nil {
+		if err := l.imports(ctx, inner, shown, taken, seen); err != nil {
 			return err
 		}
 	}
@@ -300,7 +306,7 @@ func (l *lister) add(ctx context.Context, at place, path domain.Path, row *store
 	}
 	it := item(row, shown)
 	it.From = from
-	if l.o.Reveal {
+	if l.o.Reveal && row.Value != nil { // a purged one is shown as such
 		value, own, err := l.value(ctx, at, path, row)
 		if err != nil {
 			return err
@@ -321,6 +327,14 @@ func (l *lister) listOld(ctx context.Context, path domain.Path) error {
 		return err
 	}
 	l.out.Revision = l.o.At
+	there, may := false, path == domain.Root
+	for _, p := range paths {
+		there = there || p == path
+		may = may || path.Contains(p) && l.p.Can(l.action, l.home.resource(p))
+	}
+	if !there || !may {
+		return guard.Missing()
+	}
 	for _, p := range paths {
 		if p != path && path.Contains(p) && (l.o.Recursive || p.Parent() == path) && l.p.Can(policy.SecretList, l.home.resource(p)) {
 			l.out.Folders = append(l.out.Folders, p)

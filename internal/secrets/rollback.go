@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,58 +12,63 @@ import (
 	"github.com/keyturn/keyturn/internal/store"
 )
 
-// rollback puts the states of a revision back, by id: a secret that was renamed or moved since gets its old name and place.
+// rollback puts the states of a revision back, by id: a secret or folder that was renamed or moved since gets its old name
+// and place. It covers what lies in the chosen place now and what lay there then.
 type rollback struct {
-	d *draft
-	o RollbackOptions
+	d    *draft
+	o    RollbackOptions
+	was  map[domain.FolderID]store.Folder
+	back []putBack
+	gone []*secretDraft // did not exist then
+}
+
+// putBack is one secret that changes.
+type putBack struct {
+	s     *secretDraft
+	cur   store.Secret // before
+	old   store.Secret // the state to go back to
+	attrs domain.Attributes
+	value bool // the value changes too
 }
 
 func (r *rollback) run(ctx context.Context) ([]Effect, error) {
 	d, e := r.d, r.d.home
 	if r.o.To < 0 || r.o.To >= e.place.env.Revision {
-		return nil, fault.New(fault.Invalid, "cannot roll back to revision %d: want 0 to %d", r.o.To, e.place.env.Revision-1)
+		f := fault.New(fault.Invalid, "cannot roll back to revision %d: the environment stands at %d", r.o.To, e.place.env.Revision)
+		return nil, f.WithField("/to", "want a revision before the current one")
 	}
 	for _, action := range []policy.Action{policy.SecretWrite, policy.SecretDelete} {
 		if err := d.allowed(action, e, r.o.Path); err != nil {
 			return nil, err
 		}
 	}
-	oldFolders, err := d.tx.FoldersAt(ctx, e.place.env.ID, r.o.To)
-	if err != nil {
+	if err := r.plan(ctx); err != nil {
 		return nil, err
 	}
-	oldSecrets, err := d.tx.SecretsAt(ctx, e.place.env.ID, r.o.To)
-	if err != nil {
+	if err := r.bind(ctx); err != nil {
 		return nil, err
-	}
-	was := map[domain.FolderID]store.Folder{}
-	for _, f := range oldFolders {
-		was[f.ID] = f
-	}
-	then := map[domain.SecretID]*store.Secret{}
-	for i := range oldSecrets {
-		if f, ok := was[oldSecrets[i].Folder]; ok && r.covers(f.Path, oldSecrets[i].Name) {
-			then[oldSecrets[i].ID] = &oldSecrets[i]
-		}
 	}
 	if r.o.Name == "" {
-		if err := r.folders(ctx, oldFolders); err != nil {
+		if err := r.folders(ctx); err != nil {
 			return nil, err
 		}
 	}
-	effects, err := r.removeNewer(ctx, then)
+	effects := r.remove()
+	back, err := r.putBack(ctx)
 	if err != nil {
 		return nil, err
 	}
-	back, err := r.putBack(ctx, then, was)
-	if err == nil && r.o.Name != "" && len(effects)+len(back) == 0 && len(then) == 0 {
-		err = fault.New(fault.NotFound, "no secret %s at revision %d", r.o.Path.Key(r.o.Name), r.o.To)
-	}
 	effects = append(effects, back...)
-	slices.SortFunc(effects, func(a, b Effect) int {
-		return strings.Compare(a.Path.Key(a.Name), b.Path.Key(b.Name))
-	})
-	return effects, err
+	if r.o.Name == "" {
+		if err := r.removeFolders(ctx); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(effects, func(a, b Effect) int { return strings.Compare(a.Path.Key(a.Name), b.Path.Key(b.Name)) })
+	for _, effect := range effects {
+		d.p.Names(effect.Path.Key(effect.Name))
+	}
+	return effects, nil
 }
 
 func (r *rollback) covers(path domain.Path, name domain.SecretName) bool {
@@ -72,113 +78,277 @@ func (r *rollback) covers(path domain.Path, name domain.SecretName) bool {
 	return r.o.Path.Contains(path)
 }
 
-// folders puts folders back where they were; those that did not exist then go, once they are empty.
-func (r *rollback) folders(ctx context.Context, then []store.Folder) error {
-	e := r.d.home
-	all, err := r.d.tx.AllFolders(ctx, e.place.env.ID)
+// plan compares then and now and finds what changes. Nothing is changed yet.
+func (r *rollback) plan(ctx context.Context) error {
+	d, e := r.d, r.d.home
+	folders, err := d.tx.FoldersAt(ctx, e.place.env.ID, r.o.To)
 	if err != nil {
 		return err
 	}
-	now := map[domain.FolderID]store.Folder{}
-	for _, f := range all {
-		now[f.ID] = f
+	r.was = map[domain.FolderID]store.Folder{}
+	for _, f := range folders {
+		r.was[f.ID] = f
 	}
-	for _, f := range then {
-		cur, ok := now[f.ID]
-		if !ok || !r.o.Path.Contains(f.Path) || cur.Path == f.Path && cur.Deleted == 0 && sameSettings(cur.Settings, f.Settings) {
+	rows, err := d.tx.SecretsAt(ctx, e.place.env.ID, r.o.To)
+	if err != nil {
+		return err
+	}
+	then := map[domain.SecretID]store.Secret{}
+	for _, row := range rows {
+		then[row.ID] = row
+	}
+	live, err := d.tx.LiveSecrets(ctx, e.place.env.ID)
+	if err != nil {
+		return err
+	}
+	chosen := map[domain.SecretID]bool{}
+	for _, row := range live {
+		f := e.byID[row.Folder]
+		if f == nil || !r.covers(f.row.Path, row.Name) {
 			continue
 		}
-		if taken := e.byPath[f.Path]; taken != nil && taken.row.ID != f.ID {
-			continue // another folder has its place: its secrets go there
-		}
-		fd := e.byID[f.ID]
-		if fd == nil {
-			old := cur
-			fd = &folderDraft{old: &old, row: cur, named: map[domain.SecretName]*secretDraft{}}
-			e.byID[f.ID] = fd
+		if _, existed := then[row.ID]; existed {
+			chosen[row.ID] = true
 		} else {
-			delete(e.byPath, fd.row.Path)
+			r.gone = append(r.gone, e.adopt(row))
 		}
-		fd.row.Path, fd.row.Deleted, fd.row.Settings = f.Path, 0, f.Settings
-		e.byPath[f.Path] = fd
-		e.changeFolder(fd)
+	}
+	for id, row := range then {
+		if f, ok := r.was[row.Folder]; ok && r.covers(f.Path, row.Name) {
+			chosen[id] = true
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(chosen)) {
+		if err := r.planOne(ctx, then[id]); err != nil {
+			return err
+		}
+	}
+	if r.o.Name != "" && len(chosen)+len(r.gone) == 0 {
+		return fault.New(fault.NotFound, "no secret %s now or at revision %d", r.o.Path.Key(r.o.Name), r.o.To)
 	}
 	return nil
+}
+
+func (r *rollback) planOne(ctx context.Context, old store.Secret) error {
+	d, e := r.d, r.d.home
+	_, s, err := d.byID(ctx, old.ID)
+	if err != nil {
+		return err
+	}
+	p := putBack{s: s, cur: s.row, old: old, attrs: old.Attrs}
+	path := r.was[old.Folder].Path
+	if old.Value == nil {
+		return fault.New(fault.NotFound, "version %d of %s was purged", old.Version, path.Key(old.Name)).
+			WithHint("what was purged cannot come back: roll back other folders or secrets by themselves")
+	}
+	p.value = p.cur.Version != old.Version && (p.cur.Digest == nil || string(p.cur.Digest) != string(old.Digest))
+	if p.value {
+		p.attrs.RotatedAt = d.tx.Now() // the value changes now, whatever it was before
+	} else {
+		p.attrs.RotatedAt, p.attrs.Generated = p.cur.Attrs.RotatedAt, p.cur.Attrs.Generated
+	}
+	f := e.byID[p.cur.Folder]
+	moved := p.cur.Deleted != 0 || p.cur.Folder != old.Folder || p.cur.Name != old.Name || f == nil || f.row.Path != path
+	if !moved && !p.value && p.cur.Attrs.Equal(p.attrs) {
+		return nil
+	}
+	// The author may touch what he chose; a secret that comes from elsewhere or goes there needs the right there too.
+	if err := d.allowed(policy.SecretWrite, e, path); err != nil {
+		return err
+	}
+	if p.cur.Deleted == 0 && f != nil {
+		if err := d.allowed(policy.SecretWrite, e, f.row.Path); err != nil {
+			return err
+		}
+	}
+	r.back = append(r.back, p)
+	return nil
+}
+
+// bind remembers what references point to before anything moves.
+func (r *rollback) bind(ctx context.Context) error {
+	d, e := r.d, r.d.home
+	for _, p := range r.back {
+		if p.cur.Deleted == 0 {
+			if err := d.bindAround(ctx, e, p.s); err != nil {
+				return err
+			}
+		}
+		if err := d.bindShadowed(ctx, e.byPath[r.was[p.old.Folder].Path], p.old.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// folderBack is one folder that changes.
+type folderBack struct {
+	f   *folderDraft // nil: deleted now
+	cur store.Folder
+	to  store.Folder
+}
+
+// folders puts folders back where they were. Where another folder has the place by now, their secrets go there.
+func (r *rollback) folders(ctx context.Context) error {
+	d, e := r.d, r.d.home
+	back, err := r.planFolders(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range back {
+		if b.f == nil || b.cur.Path == b.to.Path {
+			continue
+		}
+		if err := d.bindFolder(ctx, b.cur.Path); err != nil {
+			return err
+		}
+	}
+	for _, b := range back {
+		if b.f != nil {
+			delete(e.byPath, b.cur.Path)
+		}
+	}
+	for _, b := range back {
+		f := b.f
+		if f == nil {
+			old := b.cur
+			f = &folderDraft{old: &old, row: b.cur, named: map[domain.SecretName]*secretDraft{}}
+			e.byID[b.cur.ID] = f
+		}
+		f.row.Path, f.row.Deleted, f.row.Settings = b.to.Path, 0, b.to.Settings
+		e.byPath[f.row.Path] = f
+		e.changeFolder(f)
+	}
+	clear(d.importers)
+	for _, path := range slices.Sorted(maps.Keys(e.byPath)) {
+		if _, err := e.folder(path.Parent(), true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *rollback) planFolders(ctx context.Context) ([]folderBack, error) {
+	d, e := r.d, r.d.home
+	all, err := d.tx.AllFolders(ctx, e.place.env.ID)
+	if err != nil {
+		return nil, err
+	}
+	var back []folderBack
+	moving := map[domain.FolderID]bool{}
+	for _, cur := range all {
+		to, existed := r.was[cur.ID]
+		if !existed || !r.o.Path.Contains(to.Path) && (cur.Deleted != 0 || !r.o.Path.Contains(cur.Path)) {
+			continue
+		}
+		if cur.Deleted == 0 && cur.Path == to.Path && sameSettings(cur.Settings, to.Settings) {
+			continue
+		}
+		b := folderBack{f: e.byID[cur.ID], cur: cur, to: to}
+		for _, path := range []domain.Path{cur.Path, to.Path} {
+			if err := d.allowed(policy.SecretWrite, e, path); err != nil && (path == to.Path || b.f != nil) {
+				return nil, err
+			}
+		}
+		back, moving[cur.ID] = append(back, b), true
+	}
+	for {
+		n := len(back)
+		back = slices.DeleteFunc(back, func(b folderBack) bool {
+			taken := e.byPath[b.to.Path]
+			stays := taken != nil && taken.row.ID != b.cur.ID && !moving[taken.row.ID]
+			if stays {
+				delete(moving, b.cur.ID)
+			}
+			return stays
+		})
+		if len(back) == n {
+			return back, nil
+		}
+	}
 }
 
 func sameSettings(a, b store.FolderSettings) bool {
 	return slices.Equal(a.Imports, b.Imports) && slices.Equal(a.Required, b.Required)
 }
 
-// removeNewer deletes what did not exist then.
-func (r *rollback) removeNewer(ctx context.Context, then map[domain.SecretID]*store.Secret) ([]Effect, error) {
+// remove deletes what did not exist then, and frees the names of what gets another one.
+func (r *rollback) remove() []Effect {
 	d, e := r.d, r.d.home
-	rows, err := d.tx.LiveSecrets(ctx, e.place.env.ID)
-	if err != nil {
-		return nil, err
-	}
 	var out []Effect
-	for _, row := range rows {
-		f := e.byID[row.Folder]
-		if f == nil || then[row.ID] != nil || !r.covers(f.row.Path, row.Name) {
-			continue
-		}
-		s := e.adopt(row)
+	for _, s := range r.gone {
+		f := e.byID[s.row.Folder]
 		d.remove(e, f, s)
-		out = append(out, Effect{f.row.Path, row.Name, Removed, row.Version})
+		out = append(out, Effect{f.row.Path, s.row.Name, Removed, s.row.Version})
 	}
-	return out, nil
+	for _, p := range r.back {
+		if f := e.byID[p.cur.Folder]; f != nil && f.named[p.cur.Name] == p.s {
+			f.named[p.cur.Name] = nil
+		}
+	}
+	return out
 }
 
-func (r *rollback) putBack(ctx context.Context, then map[domain.SecretID]*store.Secret, was map[domain.FolderID]store.Folder) ([]Effect, error) {
+func (r *rollback) putBack(ctx context.Context) ([]Effect, error) {
 	d, e := r.d, r.d.home
 	var out []Effect
-	for id, old := range then {
-		_, s, err := d.byID(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		cur := s.row
-		sameValue := cur.Version == old.Version || string(cur.Digest) == string(old.Digest) && cur.Digest != nil
-		if cur.Deleted == 0 && sameValue && cur.Folder == old.Folder && cur.Name == old.Name && cur.Attrs.Equal(old.Attrs) {
-			continue
-		}
-		path := was[old.Folder].Path
-		f := e.byID[old.Folder]
+	for _, p := range r.back {
+		path := r.was[p.old.Folder].Path
+		f := e.byID[p.old.Folder]
 		if f == nil || f.row.Deleted != 0 || f.row.Path != path {
+			var err error
 			if f, err = e.folder(path, true); err != nil {
 				return nil, err
 			}
 		}
-		if taken, err := d.secret(ctx, e, f, old.Name); err != nil {
+		taken, err := d.secret(ctx, e, f, p.old.Name)
+		if err != nil {
 			return nil, err
-		} else if taken != nil && taken != s {
-			return nil, fault.New(fault.Conflict, "%s is another secret now", path.Key(old.Name)).WithHint("rename or delete that one first")
 		}
-		if from := e.byID[cur.Folder]; from != nil && from.named[cur.Name] == s {
-			from.named[cur.Name] = nil
+		if taken != nil && taken != p.s {
+			return nil, fault.New(fault.Conflict, "%s is another secret now", path.Key(p.old.Name)).WithHint("rename or delete that one first")
 		}
-		attrs := old.Attrs
-		if !sameValue {
-			if old.Value == nil {
-				return nil, fault.New(fault.NotFound, "version %d of %s was purged", old.Version, path.Key(old.Name))
-			}
-			v, err := d.s.open(d.p, old)
+		if p.value {
+			v, err := d.s.open(d.p, &p.old)
 			if err != nil {
 				return nil, err
 			}
-			s.value = &v
-			attrs.RotatedAt = d.tx.Now() // the value changes now, whatever it was before
+			p.s.value = &v
 		}
-		s.row.Folder, s.row.Name, s.row.Deleted, s.row.Attrs = f.row.ID, old.Name, 0, attrs
-		s.row.Comment = old.Comment
-		f.named[old.Name] = s
-		e.change(s, d.tx.Now())
+		p.s.row.Folder, p.s.row.Name, p.s.row.Deleted, p.s.row.Attrs = f.row.ID, p.old.Name, 0, p.attrs
+		p.s.row.Comment = p.old.Comment
+		f.named[p.old.Name] = p.s
+		e.change(p.s, d.tx.Now())
 		outcome := Changed
-		if cur.Deleted != 0 {
+		if p.cur.Deleted != 0 {
 			outcome = Added
 		}
-		out = append(out, Effect{path, old.Name, outcome, s.version()})
+		out = append(out, Effect{path, p.old.Name, outcome, p.s.version()})
 	}
 	return out, nil
+}
+
+// removeFolders deletes folders that did not exist then, if nothing is left in them and nobody shows them.
+func (r *rollback) removeFolders(ctx context.Context) error {
+	d, e := r.d, r.d.home
+	for _, f := range slices.Backward(e.below(r.o.Path)) {
+		if _, existed := r.was[f.row.ID]; existed || f.old == nil || f.row.Path == domain.Root || len(e.below(f.row.Path)) > 1 {
+			continue
+		}
+		left, err := d.live(ctx, e, f)
+		if err != nil {
+			return err
+		}
+		shown, err := d.seers(ctx, e, f)
+		if err != nil {
+			return err
+		}
+		if len(left) > 0 || len(shown) > 1 {
+			continue
+		}
+		f.row.Deleted = e.nextRevision()
+		e.changeFolder(f)
+		delete(e.byPath, f.row.Path)
+	}
+	return nil
 }

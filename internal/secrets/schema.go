@@ -63,7 +63,9 @@ func (s *Service) Schema(ctx context.Context, ref EnvRef, path domain.Path) (Sch
 			out.Requirements = append(out.Requirements, r)
 		}
 		for name := range required {
-			_, _, _, err := s.visible(ctx, pl, path, name, 0)
+			_, _, _, err := s.visible(ctx, pl, path, name, func(ip place, ipath domain.Path) bool {
+				return p.Can(policy.SecretList, ip.resource(ipath))
+			}, nil)
 			if err != nil && !missing(err) {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -23,15 +24,17 @@ type Service struct {
 	ring  *keyring.Ring
 	dir   *directory
 	cache *cache
-	// heard is the number of the last commit or personal value that this server made or heard of, anywhere.
+	// heard is the number of the last change of secrets or projects that this server made or heard of, anywhere.
 	heard    atomic.Int64
 	watching watchers
 }
 
 // New builds the service. cacheBytes bounds the memory for sealed values that are kept at hand.
 func New(db *store.DB, door *guard.Door, ring *keyring.Ring, cacheBytes int64) *Service {
-	s := &Service{db: db, door: door, ring: ring, dir: newDirectory(db), cache: newCache(db, cacheBytes),
+	s := &Service{db: db, door: door, ring: ring, dir: newDirectory(db, ring), cache: newCache(db, cacheBytes),
 		watching: watchers{all: map[chan store.Feed]domain.EnvID{}}}
+	// Until the first commit is heard of, tags are those of this start alone: what happened before it is not known.
+	s.heard.Store(-time.Now().UnixNano())
 	db.Hear(s.Hear)
 	return s
 }
@@ -112,17 +115,24 @@ func (s *Service) openComment(p guard.Permit, row *store.Secret) (sensitive.Valu
 // Hear takes in what this server and others did.
 func (s *Service) Hear(f store.Feed) {
 	switch f.Kind {
-	case store.FeedCommit, store.FeedPersonal:
+	case store.FeedCommit:
 		s.cache.advance(context.Background(), f.Env, f.Revision)
 		s.watching.tell(f)
-		for {
-			was := s.heard.Load()
-			if was >= f.Seq || s.heard.CompareAndSwap(was, f.Seq) {
-				return
-			}
-		}
+	case store.FeedPersonal: // nothing of it is kept in memory
 	case store.FeedProject:
 		s.dir.forget()
 		s.cache.drop(f.Env)
+	case store.FeedLost:
+		s.dir.forget()
+		s.cache.clear()
+		s.tellAll()
+	default:
+		return
+	}
+	for {
+		was := s.heard.Load()
+		if was >= f.Seq || s.heard.CompareAndSwap(was, f.Seq) {
+			return
+		}
 	}
 }

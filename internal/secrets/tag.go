@@ -29,8 +29,8 @@ func (s *Service) Tag(ctx context.Context, ref EnvRef, path domain.Path) (string
 	snap.mu.RLock()
 	revision := snap.revision
 	snap.mu.RUnlock()
-	// What an answer shows of other environments changes without this one's revision: any commit anywhere counts then.
-	// It is not worth knowing which environments are linked; the number is that of the last commit this server made or heard of.
+	// What an answer shows of other environments changes without this one's revision: any change anywhere counts then.
+	// It is not worth knowing which environments are linked; the number is that of the last one this server made or heard of.
 	h := fnv.New64a()
 	var buf [8]byte
 	for _, n := range []int64{revision, s.heard.Load(), who.ExpiresAt} {

@@ -2,6 +2,8 @@ package secrets
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/keyturn/keyturn/internal/domain"
@@ -14,21 +16,41 @@ import (
 // one event, the newest.
 type watchers struct {
 	mu  sync.Mutex
-	all map[chan store.Feed]domain.EnvID // "" for any environment
+	all map[chan store.Feed]domain.EnvID
 }
 
 func (w *watchers) tell(f store.Feed) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for ch, env := range w.all {
-		if env != f.Env {
-			continue
+		if env == f.Env {
+			newest(ch, f)
 		}
-		select {
-		case <-ch: // the older one is of no use any more
-		default:
+	}
+}
+
+// newest leaves the newer event in the channel: two servers' news and one's own may come in any order. The caller holds
+// the lock, so nobody else sends.
+func newest(ch chan store.Feed, f store.Feed) {
+	select {
+	case waiting := <-ch:
+		if waiting.Revision > f.Revision {
+			f = waiting
 		}
-		ch <- f
+	default:
+	}
+	ch <- f
+}
+
+// tellAll tells every watcher where its environment stands, after news were lost.
+func (s *Service) tellAll() {
+	s.watching.mu.Lock()
+	envs := slices.Collect(maps.Values(s.watching.all))
+	s.watching.mu.Unlock()
+	for _, id := range envs {
+		if env, err := s.db.Environment(context.Background(), id); err == nil {
+			s.watching.tell(store.Feed{Kind: store.FeedCommit, Project: env.Project, Env: env.ID, Revision: env.Revision})
+		}
 	}
 }
 
@@ -49,10 +71,9 @@ func (s *Service) Watch(ctx context.Context, ref EnvRef) (events <-chan store.Fe
 			return err
 		}
 		p.Revision(env.Revision)
-		select {
-		case ch <- store.Feed{Seq: s.heard.Load(), Kind: store.FeedCommit, Project: env.Project, Env: env.ID, Revision: env.Revision}:
-		default: // a commit was quicker
-		}
+		s.watching.mu.Lock()
+		newest(ch, store.Feed{Seq: max(0, s.heard.Load()), Kind: store.FeedCommit, Project: env.Project, Env: env.ID, Revision: env.Revision})
+		s.watching.mu.Unlock()
 		return nil
 	})
 	stop = func() {

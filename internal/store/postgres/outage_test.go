@@ -153,10 +153,17 @@ func cut(t *testing.T, server *testpg.Server, address string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
-	var n int
-	if err := conn.QueryRow(t.Context(), "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = $1",
-		parse(t, address).Path[1:]).Scan(&n); err != nil || n == 0 {
-		t.Fatalf("%d connections were cut: %v", n, err)
+	database := parse(t, address).Path[1:]
+	if _, err := conn.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database); err != nil {
+		t.Fatal(err)
+	}
+	for end, left := time.Now().Add(patience), 1; left > 0; {
+		if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = $1", database).Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d connections are still there", left)
+		}
 	}
 }
 
@@ -167,18 +174,23 @@ func TestAConnectionThatDiedWhileIdleIsReplacedWithoutAnError(t *testing.T) {
 		if err := db.Record(storetest.Entry("before")); err != nil {
 			t.Fatal(err)
 		}
-		var asking sync.WaitGroup // several connections of the readers
-		for range 20 {
-			asking.Go(func() { _, _ = db.FeedHead(t.Context()) })
+		ask := func() { // on several connections of the readers at once
+			var asking sync.WaitGroup
+			for range 20 {
+				asking.Go(func() {
+					if _, err := db.FeedHead(t.Context()); err != nil {
+						t.Errorf("a question failed: %v", err)
+					}
+				})
+			}
+			asking.Wait()
 		}
-		asking.Wait()
+		ask()
 		cut(t, server, address)
 		if err := db.Record(storetest.Entry("after")); err != nil {
 			t.Errorf("the first record after the cut failed: %v", err)
 		}
-		if _, err := db.FeedHead(t.Context()); err != nil {
-			t.Errorf("the first question after the cut failed: %v", err)
-		}
+		ask()
 	}
 	storetest.Verify(t, db)
 }
@@ -206,4 +218,77 @@ func TestAConnectionThatDiesInAChangeUndoesIt(t *testing.T) {
 		t.Errorf("%d entries are in the log, want the world's and the next", len(got))
 	}
 	storetest.Verify(t, db)
+}
+
+// A caller who leaves must not close the connection on which the changes of others wait for their commit.
+func TestACallerWhoLeavesDuringAStatementHarmsNobody(t *testing.T) {
+	server, address := testpg.Start(t), testpg.Database(t)
+	db := storetest.Found(t, at(address))
+	w := storetest.Settle(t, db)
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	admin, err := pgx.Connect(t.Context(), server.Admin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = admin.Close(context.Background()) }()
+
+	for name, statement := range map[string]func(context.Context, *store.Tx) error{
+		"question": func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Persons(ctx, w.Org.ID)
+			return err
+		},
+		"change": func(ctx context.Context, tx *store.Tx) error {
+			return tx.PutPerson(ctx, &store.Person{ID: domain.NewID[domain.UserID](), Org: w.Org.ID, Email: "kept@example.test"})
+		},
+	} {
+		held, err := conn.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := held.Exec(t.Context(), "LOCK TABLE person IN ACCESS EXCLUSIVE MODE"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- db.Write(ctx, storetest.Entry("waits"), func(tx *store.Tx) error { return statement(ctx, tx) })
+		}()
+		waiting := func() (yes bool) {
+			t.Helper()
+			if err := admin.QueryRow(t.Context(), "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'",
+				parse(t, address).Path[1:]).Scan(&yes); err != nil {
+				t.Fatal(err)
+			}
+			return yes
+		}
+		for end := time.Now().Add(patience); !waiting(); {
+			if time.Now().After(end) {
+				t.Fatalf("the %s does not wait for the lock", name)
+			}
+		}
+		cancel()
+		for range 100 { // round trips, in each of which a torn one would be seen
+			if !waiting() {
+				t.Fatalf("the %s was torn: %v", name, <-done)
+			}
+		}
+		if err := held.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("the %s failed: %v", name, err)
+			}
+		case <-time.After(patience):
+			t.Fatalf("the %s does not end", name)
+		}
+	}
+	if got := storetest.Verify(t, db); got != 3 {
+		t.Errorf("%d entries, want 3", got)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/keyturn/keyturn/internal/audit"
@@ -131,15 +132,17 @@ func log(t *testing.T, fresh Fresh) {
 
 	t.Run("times of entries that waited longer than others stay inside their chunk", func(t *testing.T) {
 		db := Found(t, fresh(t))
+		open := gate(t, db) // so that all come into one chunk
+		var wg sync.WaitGroup
 		for _, at := range []int64{foundedAt, 5, foundedAt + 1, 0} {
-			e := Entry("late")
-			e.At = at
-			must(t, db.Record(e))
-			e = Entry("late.change")
-			e.At = at
-			must(t, db.Write(t.Context(), e, func(*store.Tx) error { return nil }))
+			record, change := Entry("late"), Entry("late.change")
+			record.At, change.At = at, at
+			wg.Go(func() { must(t, db.Record(record)) })
+			wg.Go(func() { must(t, db.Write(t.Context(), change, func(*store.Tx) error { return nil })) })
 		}
-		verify(t, db, 8)
+		open()
+		wg.Wait()
+		verify(t, db, 9)
 	})
 
 	t.Run("a write of many rows leaves all digests in one log that verifies", func(t *testing.T) {
@@ -157,6 +160,17 @@ func log(t *testing.T, fresh Fresh) {
 		if len(entry.Rows) != 10_000 || size < 10 {
 			t.Errorf("%d rows in %d entries", len(entry.Rows), size)
 		}
+		chunks := 0
+		for c, err := range db.Log().Chunks(t.Context(), 0, size) {
+			must(t, err)
+			chunks++
+			if len(c.Data) > 1<<20+1<<16 {
+				t.Errorf("a chunk has %d bytes: a walk over the log needs as much memory as the largest import", len(c.Data))
+			}
+		}
+		if chunks < 3 {
+			t.Errorf("%d chunks, want the import in several", chunks)
+		}
 	})
 
 	t.Run("a walk over a log with missing and damaged chunks ends and passes over what is missing", func(t *testing.T) {
@@ -172,7 +186,7 @@ func log(t *testing.T, fresh Fresh) {
 		db, err = store.Peek(t.Context(), e)
 		must(t, err)
 		defer shut(t, db)
-		for _, walk := range []struct{ from, to, want int64 }{{0, 100, 60}, {30, 50, 0}, {19, 61, 2}, {69, 72, 3}, {99, 100, 1}} {
+		for _, walk := range []struct{ from, to, want int64 }{{0, 100, 60}, {30, 50, 0}, {19, 61, 2}, {69, 72, 3}, {69, 71, 2}, {99, 100, 1}} {
 			got := int64(0)
 			for _, err := range db.Log().Chunks(t.Context(), walk.from, walk.to) {
 				must(t, err)

@@ -195,7 +195,7 @@ func rows(t *testing.T, fresh Fresh) {
 		ab, ac, bc := edge(a, b), edge(a, c), edge(b, c)
 		put(t, db, func(ctx context.Context, tx *store.Tx) error {
 			need(t, tx.PutSecrets(ctx, nil, []*store.Secret{&a, &b, &c}))
-			need(t, tx.SetReferences(ctx, a.ID, []*store.Reference{&ab, &ac, &ab}))
+			need(t, tx.SetReferences(ctx, a.ID, []*store.Reference{&ab, &ab, &ac, &ac}))
 			return tx.SetReferences(ctx, b.ID, []*store.Reference{&bc})
 		})
 		order := func(rows []store.Reference, err error) ([]store.Reference, error) {

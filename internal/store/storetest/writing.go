@@ -245,6 +245,19 @@ func writing(t *testing.T, fresh Fresh) {
 		})
 	}
 
+	t.Run("announcements of changes that were undone leave no gap", func(t *testing.T) {
+		put(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.Announce(ctx, store.Feed{Kind: store.FeedAccess})
+		})
+		all, err := db.FeedSince(t.Context(), 0)
+		must(t, err)
+		head, err := db.FeedHead(t.Context())
+		must(t, err)
+		if len(all) != 1 || head != 1 || all[0].Seq != 1 {
+			t.Errorf("%d changes are told, the last has number %d; want the first one", len(all), head)
+		}
+	})
+
 	t.Run("a change cannot go on after its end", func(t *testing.T) {
 		var kept *store.Tx
 		must(t, db.Write(t.Context(), Entry("kept"), func(tx *store.Tx) error {
