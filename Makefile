@@ -9,7 +9,7 @@ FUZZTIME ?= 10m
 export GO VERSION FUZZTIME
 
 .DEFAULT_GOAL := help
-.PHONY: help build run dev test check bench soak cross clean
+.PHONY: help build run dev test check bench soak docs cross clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ soak: ## long simulations, then every fuzz target for FUZZTIME each (default 10m
 	@scripts/testdeps.sh
 	$(GO) test -tags soak -run 'Soak' -timeout 0 ./...
 	@scripts/fuzz.sh
+
+docs: ## write the reference pages and the OpenAPI files from the source
+	@$(GO) test ./internal/httpapi -run OpenAPIDescriptions -update
+	@$(GO) test ./internal/httpapi -run OpenAPIDocument -update
+	@$(GO) run ./internal/reference/cmd
 
 cross: ## build for Linux, macOS and Windows on amd64 and arm64 into bin/cross/
 	@scripts/cross.sh bin/cross

@@ -14,7 +14,6 @@ import (
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
-	"github.com/keyturn/keyturn/internal/httpapi"
 	"github.com/keyturn/keyturn/internal/policy"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
@@ -23,6 +22,12 @@ import (
 // Values opens every stored value and compares it with its digest; report is told what does not fit.
 type Values interface {
 	CheckValues(ctx context.Context, p guard.Permit, report func(row, text string)) (values int64, err error)
+}
+
+// Filter says which entries are wanted; empty fields match everything.
+type Filter struct {
+	Who, What, Outcome, Project, Env, Key string
+	SinceMS, UntilMS                      int64 // unix milliseconds
 }
 
 // Log answers questions about one instance's log.
@@ -64,7 +69,7 @@ const (
 )
 
 // List gives entries that match, newest first, below an index.
-func (l *Log) List(ctx context.Context, f httpapi.AuditFilter, before int64, limit int) (api.Entries, error) {
+func (l *Log) List(ctx context.Context, f Filter, before int64, limit int) (api.Entries, error) {
 	filter := audit.Filter{Actor: f.Who, Action: f.What, Project: f.Project, Env: f.Env, Key: f.Key, Outcome: f.Outcome, FromMS: f.SinceMS, ToMS: f.UntilMS}
 	if limit <= 0 {
 		limit = defaultList

@@ -5,22 +5,17 @@ import (
 	"math"
 
 	"github.com/keyturn/keyturn/api"
+	"github.com/keyturn/keyturn/internal/evidence"
 )
 
 // Auditor answers questions about the log.
 type Auditor interface {
-	List(ctx context.Context, f AuditFilter, before int64, limit int) (api.Entries, error)
+	List(ctx context.Context, f evidence.Filter, before int64, limit int) (api.Entries, error)
 	Checkpoint(ctx context.Context) (api.Checkpoint, error)
 	Inclusion(ctx context.Context, index int64) (api.InclusionProof, error)
 	Consistency(ctx context.Context, oldSize int64) (api.ConsistencyProof, error)
 	Page(ctx context.Context, from int64) (api.LogPage, error)
 	Verify(ctx context.Context, deep bool) (api.Verification, error)
-}
-
-// AuditFilter says which entries are wanted; empty fields match everything.
-type AuditFilter struct {
-	Who, What, Outcome, Project, Env, Key string
-	SinceMS, UntilMS                      int64
 }
 
 // Reporter tells how the server stands.
@@ -62,7 +57,7 @@ func auditRoutes() []Route {
 	return []Route{
 		with(Route{Method: "GET", Path: "/audit/entries", Auth: Token, Action: "audit.read", Summary: "List entries of the log, newest first.", Example: api.Entries{Size: 1}},
 			func(c *call, p *entriesParams, _ *none) (api.Entries, error) {
-				f := AuditFilter{Who: p.Who, What: p.What, Outcome: p.Outcome, Project: p.Project, Env: p.Env, Key: p.Key, SinceMS: p.Since, UntilMS: p.Until}
+				f := evidence.Filter{Who: p.Who, What: p.What, Outcome: p.Outcome, Project: p.Project, Env: p.Env, Key: p.Key, SinceMS: p.Since, UntilMS: p.Until}
 				before := p.Before
 				if before == 0 {
 					before = math.MaxInt64

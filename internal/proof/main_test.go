@@ -56,8 +56,8 @@ func build() (string, error) {
 	return folder, nil
 }
 
-// binary gives the path of the program as it is shipped.
-func binary(tb testing.TB) string {
+// executable gives the path of the program as it is shipped.
+func executable(tb testing.TB) string {
 	tb.Helper()
 	folder, err := built(true)
 	if err != nil {

@@ -38,7 +38,7 @@ func (p place) data() string { return filepath.Join(p.folder, "data") }
 // command makes a command line of the program with nothing of the tester's own environment.
 func (p place) command(tb testing.TB, args ...string) *exec.Cmd {
 	tb.Helper()
-	cmd := exec.Command(binary(tb), args...)
+	cmd := exec.Command(executable(tb), args...)
 	cmd.Dir = p.folder
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.folder, "TMPDIR=" + os.TempDir()}, p.env...)
 	return cmd

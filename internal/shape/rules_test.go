@@ -12,7 +12,7 @@ var floors = [...][]string{
 	{"internal/scan", "internal/dbuser", "internal/runner", "internal/term", "internal/config", "internal/format", "client"},
 	{"internal/policy", "internal/keyring", "internal/audit", "internal/store"},
 	{"internal/guard", "internal/job"},
-	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor"},
+	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence"},
 	{"internal/rotate", "internal/lease", "internal/sync", "internal/alert"},
 	{"internal/incident"},
 	{"internal/httpkit"},
@@ -24,7 +24,7 @@ var floors = [...][]string{
 
 // beside lists the rooms that are no part of the house: test kits, which only tests and each other import. Packages whose
 // name ends in "test", such as a contract suite beside its interface, are kits as well.
-var beside = [...]string{"internal/testpg", "internal/shape", "keyturntest"}
+var beside = [...]string{"internal/testpg", "internal/shape", "internal/proof", "internal/reference", "keyturntest"}
 
 // inside is everything that only makes sense in a process with a database: what the offline half must not need.
 var inside = []string{
@@ -87,11 +87,11 @@ var rules = [...]rule{
 	{
 		of: []string{"internal/cli"},
 		only: []string{
-			"api", "client", "internal/audit", "internal/backup", "internal/config", "internal/doctor", "internal/fault",
-			"internal/format", "internal/runner", "internal/scan", "internal/sensitive", "internal/server", "internal/term",
+			"api", "client", "internal/audit", "internal/backup", "internal/config", "internal/doctor", "internal/domain",
+			"internal/fault", "internal/format", "internal/runner", "internal/scan", "internal/sensitive", "internal/server", "internal/term",
 		},
 		reason: "commands reach the server through client; only server, bootstrap, backup, restore and the offline checks " +
-			"(audit verify, doctor) touch the inside",
+			"(audit verify, doctor) touch the inside; domain is pure, and its parsers say what is wrong before anything is sent",
 	},
 	{
 		of: []string{"cmd/keyturn"}, only: []string{"internal/cli"}, std: true,
@@ -118,8 +118,8 @@ var combination = struct {
 	reason string
 }{
 	of:     []string{"internal/policy", "internal/audit", "internal/store"},
-	by:     []string{"internal/guard", "internal/server"},
-	reason: "deciding, recording and storing meet at the one door, guard; server only builds them",
+	by:     []string{"internal/guard", "internal/evidence", "internal/server"},
+	reason: "deciding, recording and storing meet at the one door, guard; evidence compares log and data; server builds them",
 }
 
 // printers may write to standard output: the command line's data and its terminal manners.
