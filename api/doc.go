@@ -8,3 +8,7 @@ package api
 
 // Prefix is where the API lives on a server.
 const Prefix = "/keyturn/v1"
+
+// OfflineMaxAge is a header of answers that hold values: how long a client may serve them from a sealed copy of its own
+// when the server cannot be reached, as a Go duration; 0s forbids it.
+const OfflineMaxAge = "Keyturn-Offline-Max-Age"

@@ -65,7 +65,7 @@ type Change struct {
 	Metadata    *map[string]string `json:"metadata,omitzero"`
 	Public      *bool              `json:"public,omitzero"`
 	RotateEvery *string            `json:"rotate_every,omitzero"`
-	ExpiresAt   *time.Time         `json:"expires_at,omitzero"` // the zero time takes it away
+	ExpiresAt   *time.Time         `json:"expires_at,omitempty"` // the zero time takes it away; so it must be sent
 	Required    *bool              `json:"required,omitzero"`
 	Literal     *bool              `json:"literal,omitzero"`
 

@@ -5,6 +5,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -87,9 +88,15 @@ func (e *Error) Is(target error) bool {
 	return ok && k == e.Kind
 }
 
-// As finds the outermost fault in err, or makes an [Internal] one around it.
+// As finds the outermost fault in err, or makes an [Internal] one around it. What was said in front of it on the way up, by
+// fmt.Errorf("name: %w"), stays in front of its message.
 func As(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
+		if said, ok := strings.CutSuffix(err.Error(), e.Error()); ok && said != "" {
+			named := *e
+			named.Message = said + e.Message
+			return &named
+		}
 		return e
 	}
 	if k, ok := errors.AsType[Kind](err); ok {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/access"
@@ -18,8 +19,8 @@ func Routes() []Route {
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.
-func New(s *secrets.Service, a *access.Service, auditor Auditor, status Reporter, closing <-chan struct{}) (*API, error) {
-	out := &API{secrets: s, access: a, auditor: auditor, status: status, routes: Routes(), closing: closing}
+func New(s *secrets.Service, a *access.Service, auditor Auditor, status Reporter, offline time.Duration, closing <-chan struct{}) (*API, error) {
+	out := &API{secrets: s, access: a, auditor: auditor, status: status, routes: Routes(), offline: offline.String(), closing: closing}
 	seen := map[string]bool{}
 	for i := range out.routes {
 		r := &out.routes[i]

@@ -328,27 +328,38 @@ func (r *rollback) putBack(ctx context.Context) ([]Effect, error) {
 	return out, nil
 }
 
-// removeFolders deletes folders that did not exist then, if nothing is left in them and nobody shows them.
+// removeFolders deletes folders that did not exist then, if nothing is left in them and nobody else shows them.
 func (r *rollback) removeFolders(ctx context.Context) error {
 	d, e := r.d, r.d.home
-	for _, f := range slices.Backward(e.below(r.o.Path)) {
-		if _, existed := r.was[f.row.ID]; existed || f.old == nil || f.row.Path == domain.Root || len(e.below(f.row.Path)) > 1 {
-			continue
-		}
+	gone := map[*folderDraft]bool{}
+	for _, f := range e.below(r.o.Path) {
 		left, err := d.live(ctx, e, f)
 		if err != nil {
 			return err
 		}
-		shown, err := d.seers(ctx, e, f)
-		if err != nil {
-			return err
+		_, existed := r.was[f.row.ID]
+		gone[f] = !existed && f.old != nil && f.row.Path != domain.Root && len(left) == 0
+	}
+	for again := true; again; { // what stays keeps what is above it and what it shows
+		again = false
+		for f := range gone {
+			needed := slices.ContainsFunc(e.below(f.row.Path), func(below *folderDraft) bool { return !gone[below] })
+			shown, err := d.seers(ctx, e, f)
+			if err != nil {
+				return err
+			}
+			needed = needed || slices.ContainsFunc(shown, func(g seer) bool { return !gone[g.folder] && imports(g.folder, f.row.ID) })
+			if gone[f] && needed {
+				gone[f], again = false, true
+			}
 		}
-		if len(left) > 0 || len(shown) > 1 {
-			continue
+	}
+	for _, f := range slices.Backward(e.below(r.o.Path)) {
+		if gone[f] {
+			f.row.Deleted = e.nextRevision()
+			e.changeFolder(f)
+			delete(e.byPath, f.row.Path)
 		}
-		f.row.Deleted = e.nextRevision()
-		e.changeFolder(f)
-		delete(e.byPath, f.row.Path)
 	}
 	return nil
 }

@@ -103,7 +103,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.metrics = newMetrics(s)
 	reporter := &reporter{s}
-	routes, err := httpapi.New(s.secrets, s.access, s.log, reporter, s.closing)
+	routes, err := httpapi.New(s.secrets, s.access, s.log, reporter, s.o.Config.OfflineMaxAge, s.closing)
 	if err != nil {
 		return err
 	}
