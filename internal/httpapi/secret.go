@@ -275,6 +275,9 @@ func listSecrets(c *call, p *listParams, _ *none) (any, error) {
 		}
 	}
 	ref := env(p.Project, p.Env)
+	if p.Reveal {
+		c.w.Header().Set(api.OfflineMaxAge, c.offline)
+	}
 	tag, done := c.notModified(ref, path)
 	if done {
 		return nil, nil
