@@ -9,8 +9,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/keyturn/keyturn/api"
 )
@@ -19,13 +22,15 @@ import (
 type site struct {
 	url  string
 	http *http.Client
+	// heard, where it is wanted, keeps the status of every request by its id.
+	heard *sync.Map
 }
 
 func siteAt(tb testing.TB, address string) *site {
 	tb.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	tb.Cleanup(transport.CloseIdleConnections)
-	return &site{address, &http.Client{Transport: transport, Timeout: time.Minute}}
+	return &site{url: address, http: &http.Client{Transport: transport, Timeout: time.Minute}}
 }
 
 // answer is what came back. An answer whose body was cut off has an error, whatever its status.
@@ -92,6 +97,9 @@ func (s *site) raw(token, method, path string, body any, header ...string) answe
 	}
 	defer resp.Body.Close()
 	a := answer{status: resp.StatusCode, request: resp.Header.Get("X-Request-Id"), header: resp.Header}
+	if s.heard != nil {
+		s.heard.Store(a.request, a.status)
+	}
 	if a.body, a.err = io.ReadAll(resp.Body); a.err == nil && len(a.body) > 0 && strings.Contains(resp.Header.Get("Content-Type"), "json") && !json.Valid(a.body) {
 		a.err = fmt.Errorf("the body is no JSON: %d bytes", len(a.body))
 	}
@@ -99,12 +107,12 @@ func (s *site) raw(token, method, path string, body any, header ...string) answe
 }
 
 // must sends a request that has to succeed and decodes the answer.
-func must[T any](tb testing.TB, s *site, token, method, path string, body any) T {
+func must[T any](tb rapid.TB, s *site, token, method, path string, body any) T {
 	tb.Helper()
 	return decoded[T](tb, s.call(token, method, path, body))
 }
 
-func decoded[T any](tb testing.TB, a answer) T {
+func decoded[T any](tb rapid.TB, a answer) T {
 	tb.Helper()
 	if !a.ok() {
 		tb.Fatalf("the request failed: %s", a)

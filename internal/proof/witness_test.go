@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
+	"pgregory.net/rapid"
 
 	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/audit"
@@ -68,7 +69,7 @@ func (w *witness) remember(c api.Checkpoint) (audit.Head, error) {
 }
 
 // read takes in what the log holds beyond what is known.
-func (w *witness) read(tb testing.TB, s *site, token string) {
+func (w *witness) read(tb rapid.TB, s *site, token string) {
 	tb.Helper()
 	for {
 		page := must[api.LogPage](tb, s, token, "GET", fmt.Sprintf("/audit/log?from=%d", len(w.entries)), nil)

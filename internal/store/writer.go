@@ -70,9 +70,6 @@ func (w *writer) submit(j *job) error {
 	if j.entry == nil {
 		return fault.New(fault.Internal, "nothing is written without its record")
 	}
-	if j.entry.ID == "" {
-		j.entry.ID = domain.NewID[string]()
-	}
 	if j.entry.At <= 0 {
 		j.entry.At = time.Now().UnixMilli()
 	}
@@ -205,12 +202,20 @@ func (w *writer) query(ctx context.Context, query string, args ...any) (*sql.Row
 
 func (w *writer) classify(err error) error { return w.db.classify(err) }
 
+// entrySize holds an ordinary entry without growing.
+const entrySize = 768
+
 // encode gives the canonical bytes of an entry, in parts when it is too long for one.
 func encode(entry *audit.Entry) [][]byte {
 	parts := audit.Split(*entry)
 	out := make([][]byte, len(parts))
+	id := entry.ID
+	if len(parts) > 1 && id == "" {
+		id = domain.NewID[string]()
+	}
 	for i := range parts {
-		out[i] = parts[i].AppendCanonical(make([]byte, 0, 512))
+		parts[i].ID = id
+		out[i] = parts[i].AppendCanonical(make([]byte, 0, entrySize))
 	}
 	return out
 }
