@@ -60,6 +60,11 @@ func (a *actor) reaches(verb, env string) bool {
 	return a.may(verb, env, "/")
 }
 
+// reachesAny tells whether he may do anything at all in the environment.
+func (a *actor) reachesAny(env string) bool {
+	return slices.ContainsFunc(everything, func(verb string) bool { return a.reaches(verb, env) })
+}
+
 // mayMakeTokens needs a role somewhere in the project, and a credential that is not narrowed itself.
 func (a *actor) mayMakeTokens() bool {
 	if a.owner != nil || a.roles[""] == "none" {
