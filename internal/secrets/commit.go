@@ -74,7 +74,7 @@ func (s *Service) commit(ctx context.Context, ref EnvRef, c *Commit, work func(c
 		if c.DryRun {
 			p.Note("dry_run", "true")
 			out.Revision = d.home.place.env.Revision
-			return store.Undo
+			return store.ErrUndo
 		}
 		out.ID, out.Revision, err = d.save(ctx, c)
 		p.Revision(out.Revision)

@@ -25,12 +25,12 @@ func TestHistoryCanBeReadComparedAndPutBack(t *testing.T) {
 	})
 }
 
-func (e env) back(t testing.TB, r api.RollbackRequest) api.Committed {
+func (e env) back(t tb, r api.RollbackRequest) api.Committed {
 	t.Helper()
 	return send[api.Committed](t, e.person, "POST", e.path()+"/rollback", r)
 }
 
-func (e env) refusedBack(t testing.TB, r api.RollbackRequest, kind string, words ...string) {
+func (e env) refusedBack(t tb, r api.RollbackRequest, kind string, words ...string) {
 	t.Helper()
 	e.do(t, "POST", e.path()+"/rollback", r).refused(t, kind, words...)
 }

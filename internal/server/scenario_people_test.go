@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bytes"
-	"testing"
 
 	"github.com/keyturn/keyturn/api"
 )
@@ -10,13 +9,13 @@ import (
 const testPassword = "a long test-value for people"
 
 // user makes a person with roles and logs him in.
-func (w *world) user(t testing.TB, roles ...api.GrantRequest) person {
+func (w *world) user(t tb, roles ...api.GrantRequest) person {
 	t.Helper()
 	p, _ := w.userID(t, roles...)
 	return p
 }
 
-func (w *world) userID(t testing.TB, roles ...api.GrantRequest) (person, api.User) {
+func (w *world) userID(t tb, roles ...api.GrantRequest) (person, api.User) {
 	t.Helper()
 	u := send[api.User](t, w.admin, "POST", "/users", api.UserRequest{Email: w.fresh("person") + "@example.test", Password: testPassword})
 	for _, g := range roles {
@@ -28,13 +27,13 @@ func (w *world) userID(t testing.TB, roles ...api.GrantRequest) (person, api.Use
 }
 
 // machine makes an identity with roles and logs it in. That costs no password hashing.
-func (w *world) machine(t testing.TB, roles ...api.GrantRequest) person {
+func (w *world) machine(t tb, roles ...api.GrantRequest) person {
 	t.Helper()
 	p, _, _ := w.machineID(t, roles...)
 	return p
 }
 
-func (w *world) machineID(t testing.TB, roles ...api.GrantRequest) (person, api.Identity, api.ClientSecret) {
+func (w *world) machineID(t tb, roles ...api.GrantRequest) (person, api.Identity, api.ClientSecret) {
 	t.Helper()
 	i := send[api.Identity](t, w.admin, "POST", "/identities", api.IdentityRequest{Name: w.fresh("machine")})
 	for _, g := range roles {
@@ -47,14 +46,14 @@ func (w *world) machineID(t testing.TB, roles ...api.GrantRequest) (person, api.
 }
 
 // scoped makes a token of a person with scopes.
-func (p person) scoped(t testing.TB, project, scopes string) person {
+func (p person) scoped(t tb, project, scopes string) person {
 	t.Helper()
 	made := send[api.NewToken](t, p, "POST", "/tokens", api.TokenRequest{Project: project, Scopes: scopes, TTL: "1h"})
 	return person{p.url, made.Token}
 }
 
 // alike checks that two answers cannot be told apart: status, header names and body but for the request id.
-func alike(t testing.TB, a, b reply) {
+func alike(t tb, a, b reply) {
 	t.Helper()
 	blank := func(r reply) []byte {
 		return bytes.ReplaceAll(r.body, []byte(r.header.Get("X-Request-Id")), nil)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"flag"
 	"io"
 	"net/http"
 	"net/url"
@@ -20,7 +21,22 @@ import (
 	"github.com/keyturn/keyturn/keyturntest"
 )
 
-func TestMain(m *testing.M) { os.Exit(testpg.Run(m)) }
+func TestMain(m *testing.M) {
+	// Each check of a property talks to a server a hundred times; -rapid.checks on the command line asks for more.
+	if err := flag.Set("rapid.checks", "20"); err != nil {
+		panic(err)
+	}
+	os.Exit(testpg.Run(m))
+}
+
+// tb is what helpers need of a test, be it one of testing or of rapid.
+type tb interface {
+	Helper()
+	Error(...any)
+	Errorf(string, ...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
 
 // stores are what every scenario runs on.
 var stores = []struct {
@@ -83,7 +99,7 @@ type reply struct {
 	body   []byte
 }
 
-func (p person) do(t testing.TB, method, path string, body any, header ...string) reply {
+func (p person) do(t tb, method, path string, body any, header ...string) reply {
 	t.Helper()
 	r, err := p.try(method, path, body, header...)
 	if err != nil {
@@ -135,7 +151,7 @@ func (p person) try(method, path string, body any, header ...string) (reply, err
 	return reply{method + " " + path, resp.StatusCode, resp.Header, raw}, err
 }
 
-func (r reply) fits(t testing.TB, into any) {
+func (r reply) fits(t tb, into any) {
 	t.Helper()
 	if r.status < 200 || r.status > 299 {
 		t.Fatalf("%s: status %d: %s", r.what, r.status, r.body)
@@ -146,7 +162,7 @@ func (r reply) fits(t testing.TB, into any) {
 }
 
 // refused checks status, kind and that the text of the problem holds some words.
-func (r reply) refused(t testing.TB, kind string, words ...string) api.Problem {
+func (r reply) refused(t tb, kind string, words ...string) api.Problem {
 	t.Helper()
 	var p api.Problem
 	if err := json.Unmarshal(r.body, &p); err != nil || p.Status != r.status || r.header.Get("Content-Type") != "application/problem+json" {
@@ -170,14 +186,14 @@ func (r reply) refused(t testing.TB, kind string, words ...string) api.Problem {
 	return p
 }
 
-func send[T any](t testing.TB, p person, method, path string, body any, header ...string) T {
+func send[T any](t tb, p person, method, path string, body any, header ...string) T {
 	t.Helper()
 	var out T
 	p.do(t, method, path, body, header...).fits(t, &out)
 	return out
 }
 
-func get[T any](t testing.TB, p person, path string) T {
+func get[T any](t tb, p person, path string) T {
 	t.Helper()
 	return send[T](t, p, "GET", path, nil)
 }
@@ -195,18 +211,18 @@ func (e env) as(p person) env { return env{p, e.project, e.name} }
 func (e env) in(name string) env { return env{e.person, e.project, name} }
 
 // commit sends changes and expects success.
-func (e env) commit(t testing.TB, changes ...api.Change) api.Committed {
+func (e env) commit(t tb, changes ...api.Change) api.Committed {
 	t.Helper()
 	return send[api.Committed](t, e.person, "POST", e.path()+"/commits", api.CommitRequest{Changes: changes})
 }
 
 // attempt sends changes and gives whatever comes.
-func (e env) attempt(t testing.TB, changes ...api.Change) reply {
+func (e env) attempt(t tb, changes ...api.Change) reply {
 	t.Helper()
 	return e.do(t, "POST", e.path()+"/commits", api.CommitRequest{Changes: changes})
 }
 
-func (e env) revision(t testing.TB) int64 {
+func (e env) revision(t tb) int64 {
 	t.Helper()
 	return get[api.Env](t, e.person, e.path()).Revision
 }
@@ -220,12 +236,12 @@ func query(pairs ...string) string {
 	return "?" + v.Encode()
 }
 
-func (e env) ask(t testing.TB, path, name string, pairs ...string) reply {
+func (e env) ask(t tb, path, name string, pairs ...string) reply {
 	t.Helper()
 	return e.do(t, "GET", e.path()+"/secrets/"+name+query(append([]string{"path", path}, pairs...)...), nil)
 }
 
-func (e env) secret(t testing.TB, path, name string, pairs ...string) api.Secret {
+func (e env) secret(t tb, path, name string, pairs ...string) api.Secret {
 	t.Helper()
 	var out api.Secret
 	e.ask(t, path, name, pairs...).fits(t, &out)
@@ -233,12 +249,12 @@ func (e env) secret(t testing.TB, path, name string, pairs ...string) api.Secret
 }
 
 // value reads one value.
-func (e env) value(t testing.TB, path, name string, pairs ...string) string {
+func (e env) value(t tb, path, name string, pairs ...string) string {
 	t.Helper()
 	return bytesOf(t, e.secret(t, path, name, pairs...))
 }
 
-func bytesOf(t testing.TB, s api.Secret) string {
+func bytesOf(t tb, s api.Secret) string {
 	t.Helper()
 	if s.Value == nil {
 		t.Fatalf("%s has no value", s.Name)
@@ -250,13 +266,13 @@ func bytesOf(t testing.TB, s api.Secret) string {
 	return string(b)
 }
 
-func (e env) list(t testing.TB, path string, pairs ...string) api.Secrets {
+func (e env) list(t tb, path string, pairs ...string) api.Secrets {
 	t.Helper()
 	return get[api.Secrets](t, e.person, e.path()+"/secrets"+query(append([]string{"path", path}, pairs...)...))
 }
 
 // state is all that an environment holds: full name to value, comment and attributes, and the folders.
-func (e env) state(t testing.TB, pairs ...string) map[string]string {
+func (e env) state(t tb, pairs ...string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	l := e.list(t, "/", append([]string{"recursive", "true", "reveal", "true", "raw", "true"}, pairs...)...)
@@ -317,7 +333,7 @@ func showIn(path string, from ...api.Place) api.Change {
 func ptr[T any](v T) *T { return &v }
 
 // eventually polls until a condition holds.
-func eventually(t testing.TB, within time.Duration, what string, holds func() bool) {
+func eventually(t tb, within time.Duration, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(within)
 	for !holds() {
@@ -328,7 +344,7 @@ func eventually(t testing.TB, within time.Duration, what string, holds func() bo
 	}
 }
 
-func same(t testing.TB, what string, got, want map[string]string) {
+func same(t tb, what string, got, want map[string]string) {
 	t.Helper()
 	for k, v := range want {
 		if got[k] != v {

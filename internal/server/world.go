@@ -120,7 +120,7 @@ func (s *Server) unlock(ctx context.Context, engine *store.Engine, root keyring.
 		return s.found(ctx, engine, root, kind, given, instance.ID)
 	}
 	if !given {
-		if root, kind, err = s.savedRoot(); err != nil {
+		if root, _, err = s.savedRoot(); err != nil {
 			return err
 		}
 	}

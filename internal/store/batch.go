@@ -82,7 +82,7 @@ func (w *writer) change(ctx context.Context, j *job, now int64, alone bool) erro
 		}
 		return err
 	}
-	if errors.Is(j.err, Undo) {
+	if errors.Is(j.err, ErrUndo) {
 		j.err = nil
 	} else {
 		j.entry.Outcome, j.entry.Reason = audit.Failed, string(fault.KindOf(j.err))

@@ -36,7 +36,7 @@ func (tx *Tx) run(j *job) (err error) {
 		return tx.classify(j.ctx.Err())
 	}
 	err = j.run(tx)
-	if tx.broken != nil && (err == nil || errors.Is(err, Undo)) {
+	if tx.broken != nil && (err == nil || errors.Is(err, ErrUndo)) {
 		return tx.broken
 	}
 	return err

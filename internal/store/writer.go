@@ -21,9 +21,9 @@ const (
 	feedKept = 10000
 )
 
-// Undo is returned by a change that only wanted to see what would happen: it is undone, recorded as allowed, and its caller
+// ErrUndo is returned by a change that only wanted to see what would happen: it is undone, recorded as allowed, and its caller
 // gets no error.
-var Undo = errors.New("undo")
+var ErrUndo = errors.New("undo")
 
 // job is one caller that waits for the writer.
 type job struct {

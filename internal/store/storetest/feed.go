@@ -15,7 +15,7 @@ func feed(t *testing.T, fresh Fresh) {
 		db.Hear(func(f store.Feed) { heard = append(heard, f) })
 		kinds := []store.FeedKind{store.FeedCommit, store.FeedPersonal, store.FeedProject, store.FeedAccess, store.FeedKeys}
 		for i, kind := range kinds {
-			for _, fails := range []error{nil, errRefused, store.Undo} {
+			for _, fails := range []error{nil, errRefused, store.ErrUndo} {
 				_ = db.Write(t.Context(), Entry("announce"), func(tx *store.Tx) error {
 					f := store.Feed{Kind: kind, Project: w.Project.ID, Env: w.Env.ID, Revision: int64(i)}
 					need(t, tx.Announce(t.Context(), f))

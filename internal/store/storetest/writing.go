@@ -139,7 +139,7 @@ func writing(t *testing.T, fresh Fresh) {
 				must(t, db.Write(t.Context(), Entry(action), func(tx *store.Tx) error {
 					tx.After(func() { t.Error("what must follow a durable change ran") })
 					need(t, tx.PutPerson(t.Context(), p))
-					return fmt.Errorf("dry run: %w", store.Undo)
+					return fmt.Errorf("dry run: %w", store.ErrUndo)
 				}))
 			})
 			if isThere(t, db, p) {
@@ -172,7 +172,7 @@ func writing(t *testing.T, fresh Fresh) {
 			taken, p := person(w, "taken"+domain.NewID[string]()), person(w, "hides"+domain.NewID[string]())
 			put(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutPerson(ctx, taken) })
 			action := "hides." + string(p.ID)
-			for _, answer := range []error{nil, store.Undo} {
+			for _, answer := range []error{nil, store.ErrUndo} {
 				during(t, func() {
 					err := db.Write(t.Context(), Entry(action), func(tx *store.Tx) error {
 						need(t, tx.PutPerson(t.Context(), p))
@@ -355,7 +355,7 @@ func crowd(t *testing.T, db *store.DB) {
 						if err := tx.PutPerson(t.Context(), p); err != nil {
 							return err
 						}
-						return store.Undo
+						return store.ErrUndo
 					})
 				default:
 					err = db.Write(t.Context(), entry, func(tx *store.Tx) error {
