@@ -21,7 +21,7 @@ import (
 
 // Values opens every stored value and compares it with its digest; report is told what does not fit.
 type Values interface {
-	CheckValues(ctx context.Context, p guard.Permit, report func(row, text string)) (values int64, err error)
+	CheckValues(ctx context.Context, p guard.Permit, purged func(id string) bool, report func(row, text string)) (values int64, err error)
 }
 
 // Filter says which entries are wanted; empty fields match everything.

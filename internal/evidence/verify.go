@@ -12,6 +12,7 @@ import (
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/store"
 )
 
 // maxFindings bounds how many findings one answer names; the first ones are what matters.
@@ -88,7 +89,7 @@ func (l *Log) deep(ctx context.Context, p guard.Permit, out *api.Verification) e
 		return err
 	}
 	for k, digest := range logged {
-		if !seen[k] && digest != [32]byte{} {
+		if !seen[k] && digest != [32]byte{} && k.T != store.PurgeMark {
 			findings[k] = "the log says that this row was written, and it is gone: it was removed or rolled back by hand"
 		}
 		thing, revision, ok := stateOf(k)
@@ -103,7 +104,8 @@ func (l *Log) deep(ctx context.Context, p guard.Permit, out *api.Verification) e
 			return err
 		}
 	}
-	values, err := l.values.CheckValues(ctx, p, func(row, text string) {
+	purged := func(id string) bool { _, ok := logged[audit.RowKey{T: store.PurgeMark, K: id}]; return ok }
+	values, err := l.values.CheckValues(ctx, p, purged, func(row, text string) {
 		table, key, _ := strings.Cut(row, " ")
 		findings[audit.RowKey{T: table, K: key}] = text
 	})

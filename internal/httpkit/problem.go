@@ -41,7 +41,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.As(err)
 	status := Status(f.Kind)
 	id := RequestID(r.Context())
-	if status >= 500 {
+	if status >= 500 && f.Kind != fault.Unsupported {
 		slog.Error("request failed", "request", id, "method", r.Method, "route", r.Pattern, "kind", f.Kind, "error", err)
 	}
 	p := api.Problem{Type: "https://keyturn.dev/docs/reference/errors#" + string(f.Kind), Title: titles[f.Kind], Status: status,

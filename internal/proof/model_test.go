@@ -88,6 +88,18 @@ func (m *model) view() view {
 	return out
 }
 
+// names lists the full names of what is there, or of what is deleted.
+func (m *model) names(deleted bool) []string {
+	var out []string
+	for _, s := range m.secrets {
+		if (s.deleted != 0) == deleted {
+			out = append(out, fullName(m.folders[s.folder].path, s.name))
+		}
+	}
+	slices.Sort(out) // draws must not hang on the order of a map
+	return slices.Compact(out)
+}
+
 // close ends a commit: the revision moves on when something changed.
 func (m *model) close(changed bool) {
 	if changed {

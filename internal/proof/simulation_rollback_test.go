@@ -13,7 +13,7 @@ import (
 // holds again, what came there since is gone, and everything else stays.
 func (w *world) rollback(t *rapid.T) {
 	w.t = t
-	a, env := w.someone(), w.draw(simEnvs, "env")
+	a, env := w.worker(), w.draw(simEnvs, "env")
 	m := w.envs[env]
 	if m.revision == 0 {
 		t.Skip("there is nothing to go back to")
@@ -181,6 +181,9 @@ func (w *world) adopt(env string, want map[string]sight, scattered map[int]bool,
 			s.deleted = m.revision + 1
 			m.secrets[k] = s
 		}
+	}
+	if c.ID != "" {
+		w.rolled++
 	}
 	m.loose = true
 	m.close(c.ID != "")

@@ -19,8 +19,8 @@ import (
 	"github.com/keyturn/keyturn/keyturntest"
 )
 
-// shortRuns is how many runs of about thirty operations the short form makes.
-const shortRuns = 40
+// shortRuns is how many runs of about eighty operations the short form makes.
+const shortRuns = 80
 
 func TestTheServerDoesWhatANaiveModelDoesOnSQLite(t *testing.T) {
 	simulate(t, keyturntest.Start(t), shortRuns)
@@ -35,7 +35,7 @@ func simulate(t *testing.T, server *keyturntest.Server, runs int) {
 		seed = f.Value.String()
 	}
 	t.Logf("seed %s: repeat with -rapid.seed=%s", seed, seed)
-	for name, value := range map[string]string{"rapid.seed": seed, "rapid.checks": strconv.Itoa(runs), "rapid.nofailfile": "true"} {
+	for name, value := range map[string]string{"rapid.seed": seed, "rapid.checks": strconv.Itoa(runs), "rapid.steps": "80", "rapid.nofailfile": "true"} {
 		old := flag.Lookup(name).Value.String()
 		if err := flag.Set(name, value); err != nil {
 			t.Fatal(err)
@@ -47,7 +47,7 @@ func simulate(t *testing.T, server *keyturntest.Server, runs int) {
 	c := newCast(t, s, server.Token)
 	s.heard = &sync.Map{}
 	log.read(t, s, server.Token)
-	n, operations := 0, 0
+	n, done := 0, map[string]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
 		w := &world{t: rt, site: s, cast: c, log: log, slug: fmt.Sprintf("sim-%d", n), envs: map[string]*model{}, grants: map[string]string{}}
@@ -58,26 +58,34 @@ func simulate(t *testing.T, server *keyturntest.Server, runs int) {
 		})
 		w.t = rt
 		w.finish(rt)
-		operations += w.operations
+		for _, d := range w.done {
+			done[fmt.Sprintf("%s allowed %v", d.action, d.ok)]++
+		}
+		done["roll back"] += w.rolled
 	})
 	log.judge(t, s, server.Token, true)
-	t.Logf("%d runs, %d operations, %d entries", n, operations, len(log.entries))
+	t.Logf("%d runs, %d entries: %v", n, len(log.entries), done)
+	for _, what := range []string{"secret.write allowed true", "secret.write allowed false", "secret.read allowed false", "secret.delete allowed true", "token.revoke allowed true", "roll back"} {
+		if done[what] == 0 {
+			t.Errorf("the simulation never did this: %s", what)
+		}
+	}
 }
 
 // world is one run.
 type world struct {
-	t          *rapid.T
-	site       *site
-	cast       *cast
-	log        *witness
-	slug       string
-	project    string // id
-	envs       map[string]*model
-	actors     []*actor
-	grants     map[string]string // "name env" to the grant's id
-	operations int
-	began      int // entries of the log before
-	done       []deed
+	t       *rapid.T
+	site    *site
+	cast    *cast
+	log     *witness
+	slug    string
+	project string // id
+	envs    map[string]*model
+	actors  []*actor
+	grants  map[string]string // "name env" to the grant's id
+	rolled  int               // roll backs that changed something
+	began   int               // entries of the log before
+	done    []deed
 }
 
 // deed is an operation that was answered, and what the log must say of it.
@@ -99,6 +107,14 @@ func (w *world) draw(from []string, what string) string {
 
 func (w *world) someone() *actor { return w.pick(w.actors, "who") }
 
+// worker is somebody who, more often than not, may change things.
+func (w *world) worker() *actor {
+	if rapid.IntRange(0, 3).Draw(w.t, "any") > 0 {
+		return w.pick(w.actors[:2], "worker")
+	}
+	return w.someone()
+}
+
 // pick draws by place in the list: a draw is printed, and tokens are not for printing.
 func (w *world) pick(from []*actor, what string) *actor {
 	return from[rapid.IntRange(0, len(from)-1).Draw(w.t, what)]
@@ -106,7 +122,6 @@ func (w *world) pick(from []*actor, what string) *actor {
 
 // call sends a request as somebody and notes what the log must say of it.
 func (w *world) call(a *actor, action, method, path string, body any) answer {
-	w.operations++
 	out := w.site.call(a.token, method, path, body)
 	if out.err != nil || out.status >= 500 {
 		w.t.Fatalf("%s %s: %s", method, path, out)
@@ -223,7 +238,11 @@ func (w *world) revokeToken(t *rapid.T) {
 	victim := w.pick(w.actors[5:], "token")
 	by := w.someone()
 	own := by == victim || by == victim.owner || by.owner == victim.owner
-	out := w.call(by, "", "DELETE", "/tokens/"+victim.tokenID, nil)
+	action := "access.manage"
+	if own {
+		action = "token.revoke"
+	}
+	out := w.call(by, action, "DELETE", "/tokens/"+victim.tokenID, nil)
 	switch {
 	case by.dead():
 	case out.ok() != (own || by.name == "admin"):
@@ -257,11 +276,15 @@ func (w *world) nonsense(t *rapid.T) {
 	}
 }
 
-func (w *world) change() api.Change {
+func (w *world) change(m *model) api.Change {
 	c := api.Change{Op: w.draw([]string{"set", "set", "set", "set", "delete", "restore", "rename", "move", "folder.create", "folder.move", "folder.delete", "folder.restore"}, "op"),
 		Path: w.draw(simPaths, "path")}
 	if !strings.HasPrefix(c.Op, "folder.") {
 		c.Name = w.draw(simNames, "name")
+	}
+	if keys := m.names(c.Op == "restore"); c.Name != "" && len(keys) > 0 && rapid.IntRange(0, 3).Draw(w.t, "known") > 0 {
+		key := w.draw(keys, "key")
+		c.Path, c.Name = folderOf(key), path.Base(key)
 	}
 	switch c.Op {
 	case "set":
@@ -278,29 +301,29 @@ func (w *world) change() api.Change {
 }
 
 // changes gives one change of any sort, or several sets and deletes of different secrets.
-func (w *world) changes() []api.Change {
+func (w *world) changes(m *model) []api.Change {
 	if n := rapid.IntRange(0, 5).Draw(w.t, "several"); n < 4 {
-		return []api.Change{w.change()}
+		return []api.Change{w.change(m)}
 	}
 	var out []api.Change
 	for range rapid.IntRange(2, 4).Draw(w.t, "changes") {
-		c := w.change()
+		c := w.change(m)
 		taken := slices.ContainsFunc(out, func(o api.Change) bool { return o.Path == c.Path && o.Name == c.Name })
 		if (c.Op == "set" || c.Op == "delete") && !taken {
 			out = append(out, c)
 		}
 	}
 	if len(out) == 0 {
-		return []api.Change{w.change()}
+		return []api.Change{w.change(m)}
 	}
 	return out
 }
 
 func (w *world) commit(t *rapid.T) {
 	w.t = t
-	a, env := w.someone(), w.draw(simEnvs, "env")
+	a, env := w.worker(), w.draw(simEnvs, "env")
 	m := w.envs[env]
-	r := api.CommitRequest{Changes: w.changes(), DryRun: rapid.IntRange(0, 9).Draw(t, "dry") == 0}
+	r := api.CommitRequest{Changes: w.changes(m), DryRun: rapid.IntRange(0, 9).Draw(t, "dry") == 0}
 	if m.loose && slices.ContainsFunc(r.Changes, func(c api.Change) bool { return c.Op == "restore" || c.Op == "folder.restore" }) {
 		t.Skip("nobody can foretell this after a roll back")
 	}

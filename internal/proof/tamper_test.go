@@ -84,6 +84,16 @@ func (v *victim) insert(t *testing.T, table string, values []any) {
 
 // crimes is the table. The log's words for a row are "table id" or, for what has states, "table id/revision".
 var crimes = []crime{
+	{name: "a value thrown away as if it were purged", named: []string{"secret {A}/3"}, do: func(t *testing.T, v *victim) {
+		v.exec(t, "UPDATE secret SET value = NULL, comment = NULL, digest = NULL WHERE id = '{A}'")
+	}},
+	{name: "a comment thrown away", named: []string{"secret {A}/3"}, do: func(t *testing.T, v *victim) {
+		v.exec(t, "UPDATE secret SET comment = NULL WHERE id = '{A}'")
+	}},
+	{name: "an older personal value put back", named: []string{"personal {PERSONAL}"}, do: func(t *testing.T, v *victim) {
+		old := v.row(t, v.old, "SELECT value FROM personal WHERE id = '{PERSONAL}'")
+		v.exec(t, "UPDATE personal SET value = ? WHERE id = '{PERSONAL}'", old...)
+	}},
 	{name: "two values swapped", named: []string{"secret {A}/", "secret {B}/"}, do: func(t *testing.T, v *victim) {
 		a, b := v.row(t, v.db, "SELECT value, digest FROM secret WHERE id = '{A}'"), v.row(t, v.db, "SELECT value, digest FROM secret WHERE id = '{B}'")
 		v.exec(t, "UPDATE secret SET value = ?, digest = ? WHERE id = '{A}'", b...)

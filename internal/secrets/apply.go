@@ -162,11 +162,11 @@ func (d *draft) setComment(s *secretDraft, c *Change, attrs *domain.Attributes, 
 	if effect.Outcome == Same {
 		effect.Outcome = Changed
 	}
-	attrs.CommentRev = d.home.nextRevision()
-	s.row.Comment = nil
+	s.row.Comment, attrs.CommentRev = nil, 0
 	if *c.Comment == "" {
 		return nil
 	}
+	attrs.CommentRev = d.home.nextRevision()
 	row := s.row
 	row.Attrs = *attrs
 	s.row.Comment, err = d.s.ring.Seal(commentPlace(&row), sensitive.FromString(*c.Comment))

@@ -62,7 +62,7 @@ func (s *Service) SetPersonal(ctx context.Context, ref EnvRef, path domain.Path,
 	return s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
 		switch {
 		case p.Principal().Kind != domain.User:
-			return fault.New(fault.Unsupported, "only people have personal values")
+			return fault.New(fault.Denied, "only people have personal values")
 		case !p.Can(policy.SecretRead, pl.resource(path)):
 			return guard.Missing()
 		}

@@ -122,7 +122,7 @@ func (s *Service) Hear(f store.Feed) {
 	case store.FeedProject:
 		s.dir.forget()
 		s.cache.drop(f.Env)
-	case store.FeedLost:
+	case store.FeedLost: // too much was missed: nothing that is kept can be trusted
 		s.dir.forget()
 		s.cache.clear()
 		s.tellAll()

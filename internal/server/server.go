@@ -2,6 +2,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -212,7 +213,9 @@ func (s *Server) greet(addr net.Addr) {
 	if s.certs != nil {
 		scheme = "https"
 	}
-	w := s.o.Banner
+	var text bytes.Buffer // written at once, so that whoever waits for the first line sees all of it
+	defer func() { _, _ = text.WriteTo(s.o.Banner) }()
+	w := &text
 	fmt.Fprintf(w, "Keyturn %s is ready: %s://%s\n", s.o.Version, scheme, addr)
 	s.world.describe(w)
 	if s.o.Config.Mode == config.Development {

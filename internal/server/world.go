@@ -38,7 +38,7 @@ type world struct {
 func (w *world) describe(out io.Writer) {
 	fmt.Fprintf(out, "  data:     %s\n  root key: %s (fingerprint %s)\n", w.where, w.rootFrom, w.fingerprint)
 	if w.fresh {
-		fmt.Fprintln(out, "            save it now, away from this machine: without it nothing here can ever be read again")
+		fmt.Fprintln(out, "            save it now: copy it away from this machine, to two places. Without it nothing here can ever be read again")
 	}
 }
 
@@ -62,7 +62,7 @@ func (s *Server) openWorld(ctx context.Context) error {
 		if s.db != nil {
 			return errors.Join(err, s.db.Close())
 		}
-		return errors.Join(err, engine.Close())
+		return errors.Join(err, engine.Abandon())
 	}
 	return nil
 }

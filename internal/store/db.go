@@ -37,6 +37,9 @@ type Engine struct {
 	Shared bool
 	// Close gives up locks and pools.
 	Close func() error
+	// Abandon gives up locks and leaves the files exactly as they are, for a start that is refused: closing would settle
+	// what a killed server left. The process is about to end.
+	Abandon func() error
 }
 
 // Queries are the questions that can be asked inside a transaction and outside.
@@ -192,7 +195,8 @@ func (db *DB) fail(f *fault.Error) {
 	}
 }
 
-// Record appends one entry to the log and waits until it is durable. An entry without id or time gets them.
+// Record appends one entry to the log and waits until it is durable. An entry without a time gets one, and one
+// that is too long for a single record is stored in parts that share an id.
 func (db *DB) Record(entry *audit.Entry) error {
 	return db.writer.submit(&job{entry: entry})
 }

@@ -3,10 +3,12 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"math/bits"
 	"slices"
 	"strings"
 
+	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/domain"
 )
 
@@ -219,15 +221,24 @@ func (tx *Tx) PutSecrets(ctx context.Context, old, rows []*Secret) error {
 	return secretRows.put(ctx, tx, rows...)
 }
 
-// PurgeSecret destroys value, comment and digest of every state of a secret.
+// PurgeSecret destroys value, comment and digest of every state of a secret, and leaves a mark in the log, so that a value
+// that somebody threw away by hand can be told from one that was purged.
 func (tx *Tx) PurgeSecret(ctx context.Context, id domain.SecretID) error {
 	for _, table := range []string{"secret", "secret_history"} {
 		if _, err := tx.exec(ctx, "UPDATE "+table+" SET value = NULL, comment = NULL, digest = NULL WHERE id = ?", string(id)); err != nil {
 			return err
 		}
 	}
+	tx.markPurged(string(id))
 	_, err := tx.exec(ctx, "UPDATE personal SET value = NULL WHERE secret_id = ?", string(id))
 	return err
+}
+
+// PurgeMark is the table name under which the log knows what was purged: secrets and environments, by id.
+const PurgeMark = "purge"
+
+func (tx *Tx) markPurged(id string) {
+	tx.rows = append(tx.rows, audit.Row{T: PurgeMark, K: id, D: sha256.Sum256([]byte(PurgeMark + " " + id))})
 }
 
 // ReferencesFrom lists where a secret points to.
@@ -258,6 +269,11 @@ func (q Queries) PersonalsOf(ctx context.Context, user domain.UserID, project do
 	return personals.list(ctx, q.q, "WHERE user_id = ? AND project_id = ? AND value IS NOT NULL", string(user), string(project))
 }
 
+// PersonalsIn lists all personal values of a project.
+func (q Queries) PersonalsIn(ctx context.Context, project domain.ProjectID) ([]Personal, error) {
+	return personals.list(ctx, q.q, "WHERE project_id = ? ORDER BY id", string(project))
+}
+
 // PutPersonal stores one.
 func (tx *Tx) PutPersonal(ctx context.Context, row *Personal) error {
 	return personals.put(ctx, tx, row)
@@ -278,6 +294,7 @@ func (tx *Tx) PurgeEnvironment(ctx context.Context, env domain.EnvID) error {
 	if _, err := tx.exec(ctx, "UPDATE personal SET value = NULL WHERE secret_id IN (SELECT id FROM secret WHERE env_id = ?)", string(env)); err != nil {
 		return err
 	}
+	tx.markPurged(string(env))
 	for _, table := range []string{"secret", "secret_history"} {
 		if _, err := tx.exec(ctx, "UPDATE "+table+" SET value = NULL, comment = NULL, digest = NULL WHERE env_id = ?", string(env)); err != nil {
 			return err

@@ -208,13 +208,12 @@ const entrySize = 768
 // encode gives the canonical bytes of an entry, in parts when it is too long for one.
 func encode(entry *audit.Entry) [][]byte {
 	parts := audit.Split(*entry)
-	out := make([][]byte, len(parts))
-	id := entry.ID
-	if len(parts) > 1 && id == "" {
-		id = domain.NewID[string]()
+	if len(parts) > 1 && entry.ID == "" { // the parts share an id, and it must fit in
+		entry.ID = domain.NewID[string]()
+		parts = audit.Split(*entry)
 	}
+	out := make([][]byte, len(parts))
 	for i := range parts {
-		parts[i].ID = id
 		out[i] = parts[i].AppendCanonical(make([]byte, 0, entrySize))
 	}
 	return out

@@ -72,6 +72,7 @@ func Open(ctx context.Context, address string) (*store.Engine, error) {
 		Schema: schema, Classify: Classify, Undone: undone, Lost: connectionLost,
 		Close: func() error { return errors.Join(r.Close(), w.Close()) },
 	}
+	e.Abandon = e.Close
 	if err := check(ctx, r); err != nil {
 		_ = e.Close()
 		return nil, err

@@ -69,6 +69,7 @@ func Open(ctx context.Context, folder string) (*store.Engine, error) {
 	}
 	closePools := e.Close
 	e.Close = func() error { return errors.Join(closePools(), lock.Close()) }
+	e.Abandon = lock.Close
 	return e, nil
 }
 
