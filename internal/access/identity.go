@@ -169,12 +169,17 @@ func (s *Service) CreateUser(ctx context.Context, email, name string, password s
 	if err := CheckPassword(password); err != nil {
 		return store.Person{}, err
 	}
+	facts := map[string]string{"user": string(address)}
+	if !s.door.Check(ctx, policy.AccessManage, policy.Resource{Org: guard.CallerOf(ctx).Principal.Org}) {
+		// Refused and recorded before a password is stretched for somebody who may not.
+		return store.Person{}, s.manage(ctx, facts, func(*store.Tx, guard.Permit) error { return guard.Missing() })
+	}
 	hash, err := s.hashPassword(ctx, password)
 	if err != nil {
 		return store.Person{}, err
 	}
 	var row store.Person
-	err = s.manage(ctx, map[string]string{"user": string(address)}, func(tx *store.Tx, p guard.Permit) error {
+	err = s.manage(ctx, facts, func(tx *store.Tx, p guard.Permit) error {
 		if _, err := tx.PersonByEmail(ctx, address); err == nil {
 			return fault.New(fault.Exists, "a user with this address exists already")
 		} else if fault.KindOf(err) != fault.NotFound {

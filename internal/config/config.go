@@ -76,7 +76,7 @@ func Settings() []Setting {
 		{"KEYTURN_TLS_KEY", "tls-key", "", false, "file with the certificate's key (PEM); read again when it changes", func(c *Config, v string) error { c.TLSKey = v; return nil }},
 		{"KEYTURN_METRICS_TOKEN", "", "", true, "bearer token that /metrics asks for; without it /metrics answers to this machine only", func(c *Config, v string) error { c.MetricsToken = v; return nil }},
 		{"KEYTURN_READY_TOKEN", "", "", true, "bearer token that /readyz asks for before it names dependencies", func(c *Config, v string) error { c.ReadyToken = v; return nil }},
-		{"KEYTURN_CACHE_MB", "", "24", false, "memory for sealed values at hand, in MiB", func(c *Config, v string) error {
+		{"KEYTURN_CACHE_MB", "", "32", false, "memory for sealed values at hand, in MiB", func(c *Config, v string) error {
 			n, err := strconv.ParseInt(v, 10, 32)
 			if err != nil || n < 1 {
 				return fault.New(fault.Invalid, "want a number of MiB from 1")

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -28,17 +29,19 @@ func benchServer(b *testing.B, n int) (http.Handler, string) {
 		b.Fatal(err)
 	}
 	token := string(first.Token.Reveal())
-	var body bytes.Buffer
-	body.WriteString(`{"changes":[`)
-	for i := range n {
-		if i > 0 {
-			body.WriteByte(',')
-		}
-		body.WriteString(`{"op":"set","path":"/","name":"K` + strconv.Itoa(i) + `","value":"` + string(bytes.Repeat([]byte("v"), 250)) + strconv.Itoa(i) + `"}`)
-	}
-	body.WriteString(`]}`)
 	ask(b, s.Handler(), token, "POST", "/projects", []byte(`{"slug":"bench"}`))
-	ask(b, s.Handler(), token, "POST", "/projects/bench/envs/dev/commits", body.Bytes())
+	for from := 0; from < n; from += 10000 {
+		var body bytes.Buffer
+		body.WriteString(`{"changes":[`)
+		for i := from; i < min(n, from+10000); i++ {
+			if i > from {
+				body.WriteByte(',')
+			}
+			body.WriteString(`{"op":"set","path":"/","name":"K` + strconv.Itoa(i) + `","value":"` + string(bytes.Repeat([]byte("v"), 250)) + strconv.Itoa(i) + `"}`)
+		}
+		body.WriteString(`]}`)
+		ask(b, s.Handler(), token, "POST", "/projects/bench/envs/dev/commits", body.Bytes())
+	}
 	return s.Handler(), token
 }
 
@@ -69,6 +72,19 @@ func BenchmarkRead(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkReadLarge is the same where most of what is read is not at hand.
+func BenchmarkReadLarge(b *testing.B) {
+	h, token := benchServer(b, 100_000)
+	b.ResetTimer()
+	b.SetParallelism(16)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := rand.IntN(100_000); pb.Next(); i = (i + 7919) % 100_000 {
+			ask(b, h, token, "GET", "/projects/bench/envs/dev/secrets/K"+strconv.Itoa(i), nil)
+		}
+	})
 }
 
 // BenchmarkWrite is one commit of one value with its synced entry in the log, without the network.

@@ -22,8 +22,8 @@ func (w *world) userID(t tb, roles ...api.GrantRequest) (person, api.User) {
 		g.Kind, g.Principal = "user", u.Email
 		send[api.Grant](t, w.admin, "POST", "/grants", g)
 	}
-	s := send[api.Session](t, person{url: w.admin.url}, "POST", "/login", api.LoginRequest{Email: u.Email, Password: testPassword})
-	return person{w.admin.url, s.Token}, u
+	s := send[api.Session](t, w.admin.with(""), "POST", "/login", api.LoginRequest{Email: u.Email, Password: testPassword})
+	return w.admin.with(s.Token), u
 }
 
 // machine makes an identity with roles and logs it in. That costs no password hashing.
@@ -41,15 +41,15 @@ func (w *world) machineID(t tb, roles ...api.GrantRequest) (person, api.Identity
 		send[api.Grant](t, w.admin, "POST", "/grants", g)
 	}
 	c := send[api.ClientSecret](t, w.admin, "POST", "/identities/"+i.Name+"/client-secrets", api.ClientSecretRequest{Name: "first"})
-	s := send[api.Session](t, person{url: w.admin.url}, "POST", "/login/identity", api.IdentityLoginRequest{ClientID: i.ID, ClientSecret: c.Secret})
-	return person{w.admin.url, s.Token}, i, c
+	s := send[api.Session](t, w.admin.with(""), "POST", "/login/identity", api.IdentityLoginRequest{ClientID: i.ID, ClientSecret: c.Secret})
+	return w.admin.with(s.Token), i, c
 }
 
 // scoped makes a token of a person with scopes.
 func (p person) scoped(t tb, project, scopes string) person {
 	t.Helper()
 	made := send[api.NewToken](t, p, "POST", "/tokens", api.TokenRequest{Project: project, Scopes: scopes, TTL: "1h"})
-	return person{p.url, made.Token}
+	return p.with(made.Token)
 }
 
 // alike checks that two answers cannot be told apart: status, header names and body but for the request id.

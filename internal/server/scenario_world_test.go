@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -89,7 +90,16 @@ func (w *world) project(t *testing.T, envs ...string) env {
 }
 
 // person is somebody who talks to a server with a token; an empty one sends none.
-type person struct{ url, token string }
+type person struct {
+	url, token string
+	// calls remembers request id and status of every call; nil: nobody asks.
+	calls *sync.Map
+}
+
+func (p person) with(token string) person {
+	p.token = token
+	return p
+}
 
 // reply is an answer as it came.
 type reply struct {
@@ -147,6 +157,9 @@ func (p person) try(method, path string, body any, header ...string) (reply, err
 		return reply{}, err
 	}
 	defer resp.Body.Close()
+	if p.calls != nil {
+		p.calls.Store(resp.Header.Get("X-Request-Id"), resp.StatusCode)
+	}
 	raw, err := io.ReadAll(resp.Body)
 	return reply{method + " " + path, resp.StatusCode, resp.Header, raw}, err
 }

@@ -62,6 +62,9 @@ func (q Queries) SecretsIn(ctx context.Context, folder domain.FolderID) ([]Secre
 
 // SecretsNamed finds live secrets of a folder by their names.
 func (q Queries) SecretsNamed(ctx context.Context, folder domain.FolderID, names ...domain.SecretName) ([]Secret, error) {
+	if len(names) == 1 { // the read path, when a value is not at hand
+		return secretRows.list(ctx, q.q, "WHERE folder_id = ? AND name = ? AND deleted = 0", string(folder), string(names[0]))
+	}
 	var out []Secret
 	const perQuery = 512
 	for len(names) > 0 {
