@@ -71,7 +71,7 @@ func TestReadmeTour(t *testing.T) {
 		c := exec.Command("sh", "-c", command)
 		c.Dir = folder
 		c.Env = []string{"HOME=" + folder, "XDG_CONFIG_HOME=" + folder + "/.config", "XDG_CACHE_HOME=" + folder + "/.cache",
-			"PATH=" + bin + ":" + os.Getenv("PATH"), "KEYTURN_SERVER=" + server.URL}
+			"PATH=" + bin + ":" + os.Getenv("PATH"), "KEYTURN_SERVER=" + server.URL, "GORACE=atexit_sleep_ms=0"}
 		var out, errs bytes.Buffer
 		c.Stdout, c.Stderr = &out, &errs
 		if err := c.Run(); err != nil {

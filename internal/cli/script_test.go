@@ -41,6 +41,8 @@ func TestScenes(t *testing.T) {
 				return err
 			}
 			env.Setenv("HOME", home)
+			// With the race detector each program would wait a second at its end for reports of threads that have none.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
 			env.Setenv("KEYTURN_SERVER", s.URL)
