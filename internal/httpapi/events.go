@@ -45,7 +45,8 @@ func streamEvents(c *call, p *envParams, _ *none) (any, error) {
 		case <-c.closing:
 			return nil, nil
 		case <-ping.C:
-			if _, err := c.access.Authenticate(c.ctx, token); err != nil || !c.secrets.StillMay(c.ctx, ref) {
+			who, err := c.access.Authenticate(c.ctx, token)
+			if err != nil || !c.secrets.StillMay(c.ctx, who, ref) {
 				return nil, nil
 			}
 		case f := <-events:

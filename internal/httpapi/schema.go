@@ -148,7 +148,7 @@ func (s *schemas) fields(t reflect.Type, out *schema, reached map[string]bool, o
 			p.Description = d
 		}
 		out.Properties[name] = p
-		if !optional && options != "omitzero" {
+		if !optional && options != "omitzero" && options != "omitempty" {
 			out.Required = append(out.Required, name)
 		}
 	}

@@ -93,12 +93,17 @@ var setupToken = regexp.MustCompile(`--setup-token (ktu_[0-9A-Za-z]{49})`)
 
 // plantAndSearch has a server in production mode, with a log at debug level, live through everything that touches secrets,
 // and then looks into every file and every word that came of it.
-func plantAndSearch(t *testing.T, database *testpg.Server) {
+func plantAndSearch(t *testing.T, database *testpg.Server, more ...func(*traffic)) {
 	t.Helper()
 	c := newCanaries(t)
 	root := c.binary("the root key", 32)
 	c.plant("the root key in hex", []byte(hex.EncodeToString(root)))
-	p := place{folder: t.TempDir(), env: []string{"KEYTURN_MODE=production", "KEYTURN_ROOT_KEY=" + hex.EncodeToString(root), "KEYTURN_LOG_LEVEL=debug",
+	folder := t.TempDir()
+	key := filepath.Join(folder, "in-root.key")
+	if err := os.WriteFile(key, []byte(hex.EncodeToString(root)+"\n"), 0o644); err != nil { // so open that the start warns: the log is heard
+		t.Fatal(err)
+	}
+	p := place{folder: folder, env: []string{"KEYTURN_MODE=production", "KEYTURN_ROOT_KEY_FILE=" + key, "KEYTURN_LOG_LEVEL=debug",
 		"KEYTURN_OFFLINE_MAX_AGE=24h", "KEYTURN_METRICS_TOKEN=" + c.text("the metrics token"), "KEYTURN_READY_TOKEN=" + c.text("the ready token")}}
 	if database != nil {
 		p.env = append(p.env, "KEYTURN_DATABASE_URL="+database.Database(t))
@@ -110,7 +115,7 @@ func plantAndSearch(t *testing.T, database *testpg.Server) {
 	}
 	c.token("the set-up token", m[1])
 	tr := &traffic{t: t, c: c, site: siteAt(t, server.url), place: p}
-	tr.all(m[1])
+	tr.all(m[1], more...)
 	tr.evidence()
 
 	server.kill(t) // what lies there in the middle of work: WAL and its index

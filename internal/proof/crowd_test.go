@@ -36,7 +36,7 @@ type crowd struct {
 	attempted [writers]int // number of the last value that was sent, acknowledged or not
 	reads     []string     // request ids of acknowledged reads
 	wrong     []string     // what must never happen
-	witness   *witness
+	witness   *witness     // of its own goroutine while the crowd works
 
 	// Counted since the last settle.
 	acknowledged atomic.Int64
@@ -93,11 +93,7 @@ func (c *crowd) work(s *site, stop <-chan struct{}) *sync.WaitGroup {
 	for range readers {
 		until(func() bool { return c.read(s) })
 	}
-	until(func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.witness.see(s, c.token) == nil
-	})
+	until(func() bool { return c.witness.see(s, c.token) == nil }) // nobody else touches it meanwhile
 	return &all
 }
 

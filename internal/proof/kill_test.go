@@ -2,6 +2,8 @@ package proof
 
 import (
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -58,7 +60,7 @@ func dieOften(t *testing.T, p place, database *testpg.Server, l lives) {
 	for cycle := range l.cycles {
 		stop := make(chan struct{})
 		all := c.work(s, stop)
-		after := 16 + random.Int64N(500)
+		after := 16 + random.Int64N(400)
 		for c.acknowledged.Load() < after && alive(server) {
 			<-time.After(time.Millisecond)
 		}
@@ -141,4 +143,42 @@ func TestSIGTERMUnderLoadEndsInTimeAndKeepsEveryAnswer(t *testing.T) {
 		s = siteAt(t, server.url)
 		c.settle(t, s, true)
 	}
+}
+
+func TestAFirstStartThatIsKilledIsRepeated(t *testing.T) {
+	const deaths = 12
+	random := rand.New(rand.NewPCG(seeded(t), 0))
+	p := place{folder: t.TempDir(), args: []string{"--dev"}}
+	for range deaths {
+		cmd := p.server(t)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Duration(random.IntN(80)) * time.Millisecond)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		server := p.start(t) // whatever was done of it, it goes on or begins again
+		if random.IntN(2) == 0 {
+			server.stop(t)
+			if err := os.RemoveAll(p.data()); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		server.kill(t)
+	}
+	// The worst moment: the file is there and its content is not.
+	if err := os.RemoveAll(p.data()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(p.data(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(p.data(), "root.key"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := p.start(t)
+	newCrowd(t, siteAt(t, server.url))
+	server.kill(t)
+	p.start(t).stop(t)
 }

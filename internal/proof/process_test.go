@@ -30,6 +30,8 @@ type place struct {
 	args   []string
 	// careless starts the server with a umask that hides nothing.
 	careless bool
+	// fileBlocks limits the size of files, in blocks of 512 bytes; 0 for no limit.
+	fileBlocks int
 }
 
 // data is the folder of the embedded database.
@@ -48,9 +50,10 @@ func (p place) server(tb testing.TB) *exec.Cmd {
 	tb.Helper()
 	cmd := p.command(tb, append([]string{"server", "--data", p.data(), "--listen", "127.0.0.1:0"}, p.args...)...)
 	if p.careless {
-		shell := exec.Command("sh", append([]string{"-c", `umask 0 && exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)...)
-		shell.Dir, shell.Env = cmd.Dir, cmd.Env
-		return shell
+		cmd = shell(cmd, "umask 0")
+	}
+	if p.fileBlocks > 0 {
+		cmd = shell(cmd, fmt.Sprintf("ulimit -f %d", p.fileBlocks))
 	}
 	return cmd
 }
@@ -203,4 +206,11 @@ func tail(s string) string {
 		return "..." + s[len(s)-most:]
 	}
 	return s
+}
+
+// shell wraps a command with a setting that only a shell can make.
+func shell(cmd *exec.Cmd, setting string) *exec.Cmd {
+	out := exec.Command("sh", append([]string{"-c", setting + ` && exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)...)
+	out.Dir, out.Env = cmd.Dir, cmd.Env
+	return out
 }

@@ -66,7 +66,7 @@ func settledWorld(t *testing.T, killed bool) (place, string) {
 }
 
 // files gives the hash of every file below a folder. The index of the WAL is left out: it is memory in the shape of a file,
-// which every program that looks at the database builds anew.
+// which every program that looks at the database builds anew. So is a WAL with nothing in it.
 func files(t *testing.T, folder string) map[string][32]byte {
 	t.Helper()
 	out := map[string][32]byte{}
@@ -82,7 +82,9 @@ func files(t *testing.T, folder string) map[string][32]byte {
 			return nil
 		}
 		b, err := os.ReadFile(path)
-		out[path] = sha256.Sum256(b)
+		if len(b) > 0 || !strings.HasSuffix(path, "-wal") {
+			out[path] = sha256.Sum256(b)
+		}
 		return err
 	})
 	if err != nil {

@@ -48,14 +48,18 @@ func (tr *traffic) fails(what, token, method, path string, body any, header ...s
 	tr.c.answered(what, a, "")
 }
 
-func (tr *traffic) all(setup string) {
+func (tr *traffic) all(setup string, more ...func(*traffic)) {
 	tr.people(setup)
 	tr.values()
 	tr.machines()
 	tr.mistakes()
+	tr.misplaced()
 	tr.credentials()
 	tr.rawRequests()
 	tr.commandLine()
+	for _, f := range more {
+		f(tr)
+	}
 }
 
 const home = "home"
@@ -234,6 +238,42 @@ func (tr *traffic) mistakes() {
 	tr.fails("a verb that is none", tr.token, strings.ToUpper("x"+c.text("a secret as a method")[11:]), "/whoami", nil)
 	a := tr.site.raw(tr.token, "GET", "/"+c.text("a secret as a path of its own"), nil)
 	c.answered("a path of its own", a, "")
+}
+
+// misplaced puts secrets where people put them by mistake.
+func (tr *traffic) misplaced() {
+	c := tr.c
+	token := func(what string) string { return "ktk_" + string(c.plant(what, latinNoise(49))) }
+	for what, in := range map[string]api.GrantRequest{
+		"a kind": {Kind: token("a token in place of a kind"), Principal: "backend", Role: "viewer"},
+		"a role": {Kind: "identity", Principal: "backend", Role: token("a token in place of a role")}, "a granted project": {Kind: "identity", Principal: "backend", Project: token("a token in place of a granted project"), Role: "viewer"},
+		"a granted environment": {Kind: "identity", Principal: "backend", Project: "shop", Env: token("a token in place of a granted environment"), Role: "viewer"},
+	} {
+		tr.fails("a token in place of "+what, tr.token, "POST", "/grants", in)
+	}
+	for what, in := range map[string]api.TokenRequest{
+		"a project": {Project: token("a token in place of a token's project"), Scopes: "dev:/:read", TTL: "1h"}, "scopes": {Project: "shop", Scopes: token("a token in place of scopes"), TTL: "1h"},
+		"an environment": {Project: "shop", Scopes: strings.ToLower(c.text("a secret in place of a scope's environment")) + ":/:read", TTL: "1h"}, "a life": {Project: "shop", Scopes: "dev:/:read", TTL: token("a token in place of a life")},
+	} {
+		tr.fails("a token in place of "+what+" of a token", tr.token, "POST", "/tokens", in)
+	}
+	commits := at("shop", "dev", "commits")
+	text := func(s string) *string { return &s }
+	list := []string{"No Tag " + c.text("a secret as a tag")}
+	meta := map[string]string{"\x01": c.text("a secret as metadata")}
+	for what, change := range map[string]api.Change{
+		"an owner": {Owner: text("\x01" + c.text("a secret as an owner"))}, "a tag": {Tags: &list}, "metadata": {Metadata: &meta}, "a cadence": {RotateEvery: text(c.text("a secret as a cadence"))},
+	} {
+		change.Op, change.Path, change.Name = "set", "/", "CHANGES"
+		tr.fails("a secret as "+what, tr.token, "POST", commits, api.CommitRequest{Changes: []api.Change{change}})
+	}
+	for _, field := range []string{"who", "what", "outcome", "project", "env", "key"} {
+		a := tr.site.call(tr.token, "GET", "/audit/entries?"+field+"="+token("a token in the filter "+field), nil)
+		c.answered("a filter of the log", a, "")
+	}
+	for _, path := range []string{"/due?project=", "/due?owner=", "/due?within=", "/reuse?project=", "/search?project=", "/audit/consistency?old_size="} {
+		c.answered("a secret in "+path, tr.site.call(tr.token, "GET", path+token("a token in "+path), nil), "")
+	}
 }
 
 // credentials shows wrong ones in every place where one may be shown.

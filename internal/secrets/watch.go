@@ -88,8 +88,8 @@ func (s *Service) Watch(ctx context.Context, ref EnvRef) (events <-chan store.Fe
 	return ch, stop, nil
 }
 
-// StillMay tells whether a watcher's rights still reach the environment.
-func (s *Service) StillMay(ctx context.Context, ref EnvRef) bool {
-	pl, err := s.dir.find(ctx, guard.CallerOf(ctx).Principal.Org, ref)
-	return err == nil && policy.Reaches(guard.CallerOf(ctx).Principal, policy.SecretList, pl.resource(""))
+// StillMay tells whether the rights that a watcher has now reach the environment.
+func (s *Service) StillMay(ctx context.Context, who *domain.Principal, ref EnvRef) bool {
+	pl, err := s.dir.find(ctx, who.Org, ref)
+	return err == nil && policy.Reaches(who, policy.SecretList, pl.resource(""))
 }

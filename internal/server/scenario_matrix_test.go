@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/httpapi"
@@ -22,7 +25,6 @@ const (
 	everybody = "200 200 200 200 200 200 200 200 200"
 	adminOnly = "200 403 403 403 403 403 403 403 403"
 	adminMake = "201 403 403 403 403 403 403 403 403"
-	adminHide = "200 404 404 404 404 404 404 404 404" // who may not manage does not learn whether it is there
 	adminsOf  = "200 200 403 403 404 404 403 403 403" // of a project
 	envAdmins = "200 200 403 403 404 404 403 404 403" // of an environment: a token that may not list does not know of it
 	listers   = "200 200 200 200 404 404 200 404 200"
@@ -44,8 +46,9 @@ type row struct {
 type matrix struct {
 	*world
 	home   env
-	people map[string]func() person
+	people map[string]*member
 	target string // a machine that gets and loses roles
+	done   []tried
 }
 
 func at(format string, args ...any) func(*testing.T, *matrix, string) (string, any, func()) {
@@ -70,9 +73,9 @@ var rows = map[string]row{
 		return "/tokens", api.TokenRequest{Project: m.home.project, Scopes: "dev:/:read", TTL: "1m"}, nil
 	}},
 	"GET /tokens": {want: everybody, call: at("/tokens")},
-	"DELETE /tokens/{id}": {want: adminHide, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
-		p := m.people["machine developer"]()
-		return "/tokens/" + get[api.Principal](t, p, "/whoami").TokenID, nil, nil
+	// The token is one of the last column.
+	"DELETE /tokens/{id}": {want: "200 404 404 404 404 404 404 404 200", call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/tokens/" + get[api.Principal](t, m.people["machine developer"].again(), "/whoami").TokenID, nil, nil
 	}},
 	"POST /identities": {want: adminMake, call: func(_ *testing.T, m *matrix, _ string) (string, any, func()) {
 		return "/identities", api.IdentityRequest{Name: m.fresh("made")}, nil
@@ -96,7 +99,7 @@ var rows = map[string]row{
 	}},
 	"GET /users": {want: adminOnly, call: at("/users")},
 	"PATCH /users/{id}": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
-		return "/users/" + get[api.Principal](t, m.people["developer of dev"](), "/whoami").ID, api.EnabledRequest{}, nil
+		return "/users/" + m.people["developer of dev"].id.ID, api.EnabledRequest{}, nil
 	}},
 	"POST /grants": {want: "201 201 403 403 404 404 403 403 403", call: func(_ *testing.T, m *matrix, _ string) (string, any, func()) {
 		return "/grants", api.GrantRequest{Kind: "identity", Principal: m.target, Project: m.home.project, Role: "viewer"}, nil
@@ -131,7 +134,7 @@ var rows = map[string]row{
 		m.found(t)
 		p := "/projects/" + m.home.project
 		send[api.Done](t, m.admin, "DELETE", p, nil)
-		return p + "/purge", nil, func() { m.admin.do(t, "POST", p+"/restore", nil); m.home = old; m.meet(t) }
+		return p + "/purge", nil, func() { m.admin.do(t, "POST", p+"/restore", nil); m.home = old; m.scope(t) }
 	}},
 	"POST /projects/{project}/envs": {want: "201 201 403 403 404 404 403 403 403", call: func(_ *testing.T, m *matrix, _ string) (string, any, func()) {
 		return "/projects/" + m.home.project + "/envs", api.EnvRequest{Slug: m.fresh("env-")}, nil
@@ -169,7 +172,7 @@ var rows = map[string]row{
 	"PUT /projects/{project}/envs/{env}/personal": {want: "200 403 200 403 404 404 403 404 403", call: with("HOME/personal", api.PersonalRequest{Path: "/", Name: "A", Value: api.Value{Value: "x"}})},
 	"DELETE /projects/{project}/envs/{env}/personal/{name}": {want: "200 403 200 403 404 404 403 404 403", call: func(t *testing.T, m *matrix, who string) (string, any, func()) {
 		if who == "admin" || who == "developer of dev" {
-			m.home.as(m.people[who]()).own(t, "/", "A", "x").fits(t, &api.Done{})
+			m.home.as(m.people[who].person).own(t, "/", "A", "x").fits(t, &api.Done{})
 		}
 		return m.home.path() + "/personal/A", nil, nil
 	}},
@@ -194,58 +197,243 @@ var rows = map[string]row{
 	"GET /doctor":                      {want: adminOnly, call: at("/doctor")},
 }
 
+// member is one kind of principal.
+type member struct {
+	person
+	id    api.Principal
+	again func() person // another token of the same principal
+}
+
 // found makes a project in which everybody has his role.
 func (m *matrix) found(t *testing.T) {
 	t.Helper()
 	m.home = m.project(t)
 	m.home.commit(t, set("/", "A", "test-value"), set("/rolled", "B", "test-value"))
 	m.home.commit(t, set("/rolled", "B", "test-value-2"))
-	m.meet(t)
-}
-
-// meet gives everybody his role in the present project, and tokens for it.
-func (m *matrix) meet(t *testing.T) {
-	t.Helper()
 	for who, g := range map[string]api.GrantRequest{"project admin": {Role: "admin"}, "developer of dev": {Env: "dev", Role: "developer"}, "viewer": {Role: "viewer"},
 		"none": {Role: "none"}, "machine developer": {Role: "developer"}, "disabled": {Role: "admin"}} {
-		if m.people[who] == nil {
-			continue
-		}
-		id := get[api.Principal](t, m.people[who](), "/whoami")
-		g.Kind, g.Principal, g.Project = id.Kind, id.ID, m.home.project
+		g.Kind, g.Principal, g.Project = m.people[who].id.Kind, m.people[who].id.ID, m.home.project
 		send[api.Grant](t, m.admin, "POST", "/grants", g)
 	}
-	read, write := m.admin.scoped(t, m.home.project, "dev:/:read,list"), m.admin.scoped(t, m.home.project, "dev:/:write,delete")
-	m.people["token to read"] = func() person { return read }
-	m.people["token to write"] = func() person { return write }
+	m.scope(t)
+}
+
+// scope makes tokens for the present project.
+func (m *matrix) scope(t *testing.T) {
+	t.Helper()
+	for who, scopes := range map[string]string{"token to read": "dev:/:read,list", "token to write": "dev:/:write,delete"} {
+		again := func() person { return m.admin.scoped(t, m.home.project, scopes) }
+		m.people[who] = &member{person: again(), again: again}
+	}
 }
 
 func newMatrix(t *testing.T, w *world) *matrix {
 	t.Helper()
-	w.admin.calls = &sync.Map{}
-	m := &matrix{world: w, people: map[string]func() person{"admin": func() person { return w.admin }}}
-	for _, who := range []string{"project admin", "viewer", "none", "stranger", "machine developer"} {
-		_, i, c := w.machineID(t)
-		login := func() person {
-			s := send[api.Session](t, w.admin.with(""), "POST", "/login/identity", api.IdentityLoginRequest{ClientID: i.ID, ClientSecret: c.Secret})
-			return w.admin.with(s.Token)
-		}
-		kept := login()
-		m.people[who] = func() person {
-			if kept.try("GET", "/whoami", nil); get[any] == nil {
-				return login()
-			}
-			return kept
-		}
-		_ = login
+	m := &matrix{world: w, people: map[string]*member{}}
+	add := func(who string, login func() person) {
+		p := login()
+		m.people[who] = &member{p, get[api.Principal](t, p, "/whoami"), login}
 	}
+	user := func(email, password string) func() person {
+		return func() person {
+			return w.admin.with(send[api.Session](t, w.admin.with(""), "POST", "/login", api.LoginRequest{Email: email, Password: password}).Token)
+		}
+	}
+	add("admin", user(w.server.Email, w.server.Password))
+	_, dev := w.userID(t)
+	add("developer of dev", user(dev.Email, testPassword))
+	for _, who := range []string{"project admin", "viewer", "none", "stranger", "machine developer", "disabled"} {
+		_, i, c := w.machineID(t)
+		add(who, func() person {
+			return w.admin.with(send[api.Session](t, w.admin.with(""), "POST", "/login/identity", api.IdentityLoginRequest{ClientID: i.ID, ClientSecret: c.Secret}).Token)
+		})
+	}
+	_, target, _ := w.machineID(t)
+	m.target = target.Name
+	m.found(t)
+	send[api.Done](t, w.admin, "PATCH", "/identities/"+m.people["disabled"].id.ID, api.EnabledRequest{Disabled: true})
 	return m
 }
 
 func TestEveryRouteForEveryKindOfPrincipal(t *testing.T) {
-	_ = bufio.NewReader
-	_ = context.Background
-	_ = json.Valid
-	_ = http.StatusOK
-	_ = httpapi.Routes
+	onBoth(t, func(t *testing.T, w *world) {
+		w.admin.calls = &sync.Map{}
+		m := newMatrix(t, w)
+		known := map[string]bool{}
+		for _, route := range httpapi.Routes() {
+			key := route.Method + " " + route.Path
+			known[key] = true
+			r, ok := rows[key]
+			if !ok {
+				t.Errorf("%s has no row: say who may", key)
+				continue
+			}
+			m.try(t, &route, r)
+		}
+		for key := range rows {
+			if !known[key] {
+				t.Errorf("there is no route %s any more", key)
+			}
+		}
+		m.compareWithLog(t)
+	})
+}
+
+// try calls one route as everybody.
+func (m *matrix) try(t *testing.T, route *httpapi.Route, r row) {
+	t.Helper()
+	want := strings.Fields(r.want)
+	if route.Auth == httpapi.Anyone {
+		// No credential is looked at, whatever it is.
+		for _, p := range []person{m.admin.with(""), m.admin.with("kts_test-value"), m.people["viewer"].person, m.people["disabled"].person} {
+			m.once(t, route, r, "anybody", p, want[0])
+		}
+		return
+	}
+	if len(want) != len(columns) {
+		t.Errorf("%s %s has %d expectations for %d principals", route.Method, route.Path, len(want), len(columns))
+		return
+	}
+	m.once(t, route, r, "anonymous", m.admin.with(""), "401")
+	m.once(t, route, r, "garbage", m.admin.with("kts_test-value"), "401")
+	m.once(t, route, r, "disabled", m.people["disabled"].person, "401")
+	for i, who := range columns {
+		p := m.people[who].person
+		if r.fresh {
+			p = m.people[who].again()
+		}
+		m.once(t, route, r, who, p, want[i])
+	}
+}
+
+func (m *matrix) once(t *testing.T, route *httpapi.Route, r row, who string, p person, want string) {
+	t.Helper()
+	path, body, after := r.call(t, m, who)
+	if s := m.people[who]; s != nil && !r.fresh {
+		p = s.person // the call may have made a project of its own, and tokens for it
+	}
+	var got reply
+	if route.Stream {
+		got = p.firstEvent(t, path)
+	} else {
+		got = p.do(t, route.Method, path, body)
+	}
+	if fmt.Sprint(got.status) != want {
+		t.Errorf("%s %s as %s: status %d, want %s: %s", route.Method, route.Path, who, got.status, want, got.body)
+	}
+	switch {
+	case got.status < 300 && got.status != route.Status && (route.Status != 0 || got.status != http.StatusOK):
+		t.Errorf("%s %s: status %d is not what the table says", route.Method, route.Path, got.status)
+	case got.status >= 400:
+		got.refused(t, map[int]string{400: "invalid", 401: "unauthenticated", 403: "denied", 404: "not_found", 409: "exists"}[got.status])
+	}
+	m.done = append(m.done, tried{route.Method + " " + route.Path, route.Action, who, got.header.Get("X-Request-Id"), got.status})
+	if after != nil {
+		after()
+	}
+}
+
+// firstEvent reads a stream up to its first event.
+func (p person) firstEvent(t *testing.T, path string) reply {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "GET", p.url+api.Prefix+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.token != "" {
+		req.Header.Set("Authorization", "Bearer "+p.token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if p.calls != nil {
+		p.calls.Store(resp.Header.Get("X-Request-Id"), resp.StatusCode)
+	}
+	got := reply{"GET " + path, resp.StatusCode, resp.Header, nil}
+	if resp.StatusCode != http.StatusOK {
+		got.body, err = io.ReadAll(resp.Body)
+	} else if lines := bufio.NewScanner(resp.Body); lines.Scan() {
+		got.body = lines.Bytes()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// tried is one call of the matrix and what came of it.
+type tried struct {
+	route, action, who, request string
+	status                      int
+}
+
+// entry is what is compared of one entry in the log.
+type entry struct {
+	Action  string `json:"action"`
+	Outcome string `json:"outcome"`
+	Request string `json:"request"`
+}
+
+// wholeLog reads all entries, page by page, newest first.
+func wholeLog(t *testing.T, p person) []entry {
+	t.Helper()
+	var out []entry
+	before := ""
+	for {
+		page := get[api.Entries](t, p, "/audit/entries?limit=500"+before)
+		for _, raw := range page.Entries {
+			var e entry
+			if err := json.Unmarshal(raw.Entry, &e); err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, e)
+		}
+		if page.Next == nil {
+			return out
+		}
+		before = fmt.Sprintf("&before=%d", *page.Next)
+	}
+}
+
+// besides are actions that a route has beside its own: a rename shows what came of it, the doctor looks at the log, and
+// another one's token is ended by the right to manage.
+var besides = map[string][]string{
+	"PATCH /projects/{project}": {"project.read"}, "PATCH /projects/{project}/envs/{env}": {"project.read"}, "GET /doctor": {"audit.read"},
+	"DELETE /tokens/{id}": {"access.manage"},
+}
+
+// compareWithLog checks that no action was allowed without an entry, and that there is no entry without an action.
+func (m *matrix) compareWithLog(t *testing.T) {
+	t.Helper()
+	byRequest := map[string][]entry{}
+	for _, e := range wholeLog(t, m.admin) {
+		byRequest[e.Request] = append(byRequest[e.Request], e)
+		if _, called := m.admin.calls.Load(e.Request); e.Request != "" && !called {
+			t.Errorf("%s, %s: there was no such request", e.Action, e.Outcome)
+		}
+	}
+	for _, c := range m.done {
+		allowed, refused := 0, 0
+		for _, e := range byRequest[c.request] {
+			if e.Outcome != "allowed" {
+				refused++
+			} else if allowed++; e.Action != c.action && !slices.Contains(besides[c.route], e.Action) {
+				t.Errorf("%s as %s is in the log as %s, not as %s", c.route, c.who, e.Action, c.action)
+			}
+		}
+		switch {
+		case c.status < 300 && allowed == 0:
+			t.Errorf("%s as %s was done and is not in the log", c.route, c.who)
+		case c.status >= 400 && allowed > 0:
+			t.Errorf("%s as %s was refused with %d and is in the log as allowed", c.route, c.who, c.status)
+		case c.status >= 400 && refused == 0 && c.who != "anonymous" && c.who != "garbage" && c.who != "disabled":
+			t.Errorf("%s as %s was refused with %d and is not in the log", c.route, c.who, c.status)
+		case allowed > 2 || refused > 2:
+			t.Errorf("%s as %s left %d and %d entries", c.route, c.who, allowed, refused)
+		}
+	}
 }

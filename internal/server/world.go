@@ -223,9 +223,16 @@ func (s *Server) found(ctx context.Context, engine *store.Engine, root keyring.R
 // inventRoot makes a root key for development mode, readable by its owner only. One that is there already is used.
 func (s *Server) inventRoot() (keyring.Root, string, error) {
 	file := filepath.Join(s.o.Config.Data, RootKeyFile)
-	if _, err := os.Stat(file); err == nil {
+	info, err := os.Stat(file)
+	switch {
+	case err == nil && info.Size() > 0:
 		return s.savedRoot()
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	case err == nil: // a first start was killed before it wrote the key, and there is no world yet that could need it
+		err = os.Remove(file)
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	}
+	if err != nil {
 		return keyring.Root{}, "", fault.Wrap(fault.Sealed, err, "the root key file %s cannot be read", file)
 	}
 	if err := os.MkdirAll(s.o.Config.Data, 0o700); err != nil {
