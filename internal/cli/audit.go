@@ -162,7 +162,11 @@ func (a *app) auditVerifyDir(dir, keyFile string) error {
 	err = a.print(out, func(w io.Writer) {
 		style := a.style()
 		for _, p := range out.Problems {
-			_, _ = fmt.Fprintf(w, "%s entry %d: %s\n", style.Bad("wrong"), p.Index, term.Clean(p.Text))
+			where := fmt.Sprintf("entry %d", p.Index)
+			if p.Index < 0 { // it concerns the log as a whole
+				where = "the log"
+			}
+			_, _ = fmt.Fprintf(w, "%s %s: %s\n", style.Bad("wrong"), where, term.Clean(p.Text))
 		}
 		if report.Sound() {
 			_, _ = fmt.Fprintf(w, "%s %d entries, root %s\n", style.Good("sound"), out.Size, out.Root)

@@ -18,8 +18,8 @@ func (a *app) grantCommand(kind string, complete completer) *cobra.Command {
 		Use:   "grant NAME --role ROLE",
 		Short: "Give a role, in place of the one held in the same place",
 		Long: `Give a role: admin, developer, viewer (names without values) or none. It holds in the project that --project and the like
-name; with --env on the command line in that environment only; with --organization everywhere. A role in an environment
-wins over one in its project.`,
+name; with --env on the command line in that environment only; with --organization everywhere. Roles add up: one in an
+environment gives more, never less, than one in its project; only none takes away, and it wins over all.`,
 		Example:           "  keyturn " + kind + " grant backend --role developer --project shop --env prod",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: oneOf(complete),

@@ -41,7 +41,7 @@ Names that make a program load foreign code, such as PATH or LD_PRELOAD, need --
 program's environment.
 
 When the server cannot be reached, the copy of the last fetch is used, sealed under your token, as long as the server
-allowed when it was made (the default of a server is not at all).`,
+allowed when it was made (a server allows 24h unless it is told otherwise).`,
 		Example: "  keyturn run --env dev --path /backend -- go run .\n  keyturn run --path /shared --path /backend --only DATABASE_URL,REDIS_URL --watch -- ./server",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -51,10 +51,15 @@ func spot(b []byte) uint32 {
 	return uint32(binary.LittleEndian.Uint64(b) * 0x9e3779b97f4a7c15 >> (64 - 22))
 }
 
-// plant makes the searcher look for a secret. It must be random: eight bytes of it must be certain to be nothing else.
+// plant makes the searcher look for a secret. It must be random: eight bytes of it must be certain to be nothing else. A long
+// one is known by both its ends in every form, and in the raw by all of it.
 func (s *searcher) plant(of string, secret []byte) {
+	const end = 256
 	for form, f := range forms {
 		for i := 0; i+f.window <= len(secret); i++ {
+			if form != "raw" && i == end && len(secret) > 2*end {
+				i = len(secret) - end
+			}
 			for _, p := range f.of(secret[i : i+f.window]) {
 				s.add(p, of, form)
 			}

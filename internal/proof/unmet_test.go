@@ -3,6 +3,8 @@
 package proof
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -56,5 +58,51 @@ func TestUnmetAStopInGoodOrderLeavesNoWAL(t *testing.T) {
 	s.Stop()
 	if _, err := os.Stat(filepath.Join(s.Data, "keyturn.db-wal")); err == nil {
 		t.Error("the WAL is still there")
+	}
+}
+
+// A digest that needs no key lets whoever has the database try short values until one fits. The digest of a request under an
+// idempotency key covers its body, values and all, so it must be keyed like the digests of values are.
+func TestUnmetTheDigestOfARequestIsKeyed(t *testing.T) {
+	server := keyturntest.Start(t)
+	s := siteAt(t, server.URL)
+	must[api.Project](t, s, server.Token, "POST", "/projects", api.ProjectRequest{Slug: "shop", Envs: []string{"dev"}})
+	path := at("shop", "dev", "commits")
+	body, err := json.Marshal(set("/", "PIN", "1234"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoded[api.Committed](t, s.call(server.Token, "POST", path, body, "Idempotency-Key", "a test-value key"))
+	c := newCanaries(t)
+	for name, text := range map[string]string{"the body": string(body), "the request": "POST " + api.Prefix + path + "\x00" + string(body)} {
+		digest := sha256.Sum256([]byte(text))
+		c.plant("an unkeyed digest of "+name, digest[:])
+	}
+	c.look(server.Data)
+	c.settle()
+}
+
+// An answer that is given once more, under an idempotency key, is an answer: it asks the door again and is recorded.
+func TestUnmetAnAnswerGivenAgainIsDecidedAndRecordedAgain(t *testing.T) {
+	server := keyturntest.Start(t)
+	s := siteAt(t, server.URL)
+	c := newCast(t, s, server.Token)
+	must[api.Project](t, s, server.Token, "POST", "/projects", api.ProjectRequest{Slug: "shop", Envs: []string{"dev"}})
+	must[api.Grant](t, s, server.Token, "POST", "/grants", api.GrantRequest{Kind: "identity", Principal: "ada", Project: "shop", Role: "developer"})
+	ask := func() answer {
+		return s.call(c.token["ada"], "POST", "/tokens", api.TokenRequest{Project: "shop", Scopes: "dev:/:read", TTL: "1h"}, "Idempotency-Key", "a test-value key")
+	}
+	first, again := ask(), ask()
+	if !first.ok() || !again.ok() || string(first.body) != string(again.body) {
+		t.Fatalf("an answer is not given again: %d %d", first.status, again.status)
+	}
+	w := &witness{}
+	w.read(t, s, server.Token)
+	if len(w.byRequest(0)[again.request]) == 0 {
+		t.Error("a token was handed out once more, and the log does not know")
+	}
+	must[api.Grant](t, s, server.Token, "POST", "/grants", api.GrantRequest{Kind: "identity", Principal: "ada", Project: "shop", Role: "none"})
+	if late := ask(); late.ok() {
+		t.Error("whoever has lost every right still gets the answer again")
 	}
 }

@@ -1,0 +1,53 @@
+package access
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/sensitive"
+)
+
+func TestAPasswordFitsItsOwnHashOnly(t *testing.T) {
+	s := &Service{passwords: make(chan struct{}, 1)}
+	right := sensitive.FromString("a long test-value")
+	a, err := s.hashPassword(t.Context(), right)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.hashPassword(t.Context(), right)
+	if err != nil || a == b || !strings.HasPrefix(a, "$argon2id$v=19$m=65536,t=3,p=4$") {
+		t.Errorf("%s\n%s %v", a, b, err)
+	}
+	for password, want := range map[string]bool{"a long test-value": true, "a long test-valuf": false, "": false, "a long test-value ": false} {
+		if ok, err := s.checkPassword(t.Context(), a, sensitive.FromString(password)); ok != want || err != nil {
+			t.Errorf("%q: %v, %v", password, ok, err)
+		}
+	}
+	if ok, err := s.checkPassword(t.Context(), "", right); ok || err != nil {
+		t.Errorf("nobody's password: %v, %v", ok, err)
+	}
+}
+
+func TestADamagedHashIsNoWrongPassword(t *testing.T) {
+	s := &Service{passwords: make(chan struct{}, 1)}
+	for _, stored := range []string{"x", "$argon2i$v=19$m=65536,t=3,p=4$c2FsdA$a2V5", "$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$a2V5", "$argon2id$v=19$m=4294967295,t=3,p=4$c2FsdHNhbHRzYWx0c2FsdA$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE",
+		"$argon2id$v=19$m=65536,t=0,p=0$c2FsdHNhbHRzYWx0c2FsdA$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE", "$argon2id$v=18$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0c2FsdA$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE"} {
+		if ok, err := s.checkPassword(t.Context(), stored, sensitive.FromString("a long test-value")); ok || !errors.Is(err, fault.Internal) {
+			t.Errorf("%s: %v, %v", stored, ok, err)
+		}
+	}
+}
+
+func TestNewPasswordsHaveBounds(t *testing.T) {
+	for password, want := range map[string]bool{
+		"": false, "short": false, "elevenbytes": false, "twelve bytes": true, strings.Repeat("abcde", 204) + "abcd": true, strings.Repeat("abcde", 205): false, "aaaaaaaaaaaaaaaa": false, "abcdabcdabcdabcd": false, "abcdeabcdeabcde": true,
+	} {
+		if err := CheckPassword(sensitive.FromString(password)); (err == nil) != want {
+			t.Errorf("%d bytes: %v", len(password), err)
+		} else if err != nil && password != "" && strings.Contains(err.Error(), password) {
+			t.Errorf("the message repeats it: %v", err)
+		}
+	}
+}
