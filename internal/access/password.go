@@ -84,7 +84,7 @@ func (s *Service) checkPassword(ctx context.Context, stored string, password sen
 		var err3, err4 error
 		salt, err3 = base64.RawStdEncoding.DecodeString(parts[4])
 		key, err4 = base64.RawStdEncoding.DecodeString(parts[5])
-		if err1 != nil || err2 != nil || err3 != nil || err4 != nil || version != argon2.Version || len(key) != argonKey || memory > 4*argonMemory || time > 16 {
+		if err1 != nil || err2 != nil || err3 != nil || err4 != nil || version != argon2.Version || len(key) != argonKey || memory > 4*argonMemory || time < 1 || time > 16 || lanes < 1 {
 			return false, fault.New(fault.Internal, "a stored password hash is damaged")
 		}
 	}

@@ -83,14 +83,15 @@ func dieOften(t *testing.T, p place, database *testpg.Server, l lives) {
 		if t.Failed() {
 			t.Fatalf("after death %d (seed %d)", cycle+1, l.seed)
 		}
+		const eraEvery = 10
+		if (cycle+1)%eraEvery == 0 {
+			c.turn()
+		}
 	}
 	server.stop(t)
 	server = p.start(t)
 	c.witness.judge(t, siteAt(t, server.url), c.token, true)
-	total := 0
-	for w := range writers {
-		total += len(c.writes[w])
-	}
+	total := c.total + c.acks()
 	t.Logf("%d deaths, %d writes, %d reads, %d entries, %d checkpoints", l.cycles, total, len(c.reads), len(c.witness.entries), len(c.witness.heads))
 	if total == 0 || len(c.reads) == 0 || len(c.witness.heads) < l.cycles {
 		t.Error("the crowd did not work")

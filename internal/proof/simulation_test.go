@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -19,56 +20,68 @@ import (
 	"github.com/keyturn/keyturn/keyturntest"
 )
 
-// shortRuns is how many runs of about eighty operations the short form makes.
-const shortRuns = 80
+const (
+	// shortSimulation is for how long the short form goes on; a slow machine tries less, it does not fail.
+	shortSimulation = 6 * time.Second
+	// runsAtOnce is how many runs of about eighty operations are made before the time is looked at.
+	runsAtOnce = 10
+)
 
 func TestTheServerDoesWhatANaiveModelDoesOnSQLite(t *testing.T) {
-	simulate(t, keyturntest.Start(t), shortRuns)
+	simulate(t, keyturntest.Start(t), shortSimulation)
 }
 
 // simulate runs random operations by several principals against the server and the model in step. Each run has a project of
 // its own; the log is one for all.
-func simulate(t *testing.T, server *keyturntest.Server, runs int) {
+func simulate(t *testing.T, server *keyturntest.Server, during time.Duration) {
 	t.Helper()
-	seed := strconv.FormatUint(rand.Uint64()|1, 10)
+	seed := rand.Uint64() | 1
 	if f := flag.Lookup("rapid.seed"); f.Value.String() != f.DefValue {
-		seed = f.Value.String()
+		seed, _ = strconv.ParseUint(f.Value.String(), 10, 64)
 	}
-	t.Logf("seed %s: repeat with -rapid.seed=%s", seed, seed)
-	for name, value := range map[string]string{"rapid.seed": seed, "rapid.checks": strconv.Itoa(runs), "rapid.steps": "80", "rapid.nofailfile": "true"} {
-		old := flag.Lookup(name).Value.String()
-		if err := flag.Set(name, value); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = flag.Set(name, old) }()
-	}
+	t.Logf("seed %d: repeat with -rapid.seed=%d", seed, seed)
 	s := siteAt(t, server.URL)
 	log := &witness{}
 	c := newCast(t, s, server.Token)
 	s.heard = &sync.Map{}
 	log.read(t, s, server.Token)
 	n, done := 0, map[string]int{}
-	rapid.Check(t, func(rt *rapid.T) {
-		n++
-		w := &world{t: rt, site: s, cast: c, log: log, slug: fmt.Sprintf("sim-%d", n), envs: map[string]*model{}, grants: map[string]string{}}
-		w.begin()
-		rt.Repeat(map[string]func(*rapid.T){
-			"commit": w.commit, "commit again": w.commit, "commit once more": w.commit, "roll back": w.rollback, "get": w.get, "list": w.list,
-			"grant": w.grant, "take away": w.ungrant, "make a token": w.makeToken, "revoke a token": w.revokeToken, "nonsense": w.nonsense,
+	for began, round := time.Now(), uint64(0); round == 0 || time.Since(began) < during; round++ {
+		withFlags(t, map[string]string{"rapid.seed": strconv.FormatUint(seed+round, 10), "rapid.checks": strconv.Itoa(runsAtOnce), "rapid.steps": "80", "rapid.nofailfile": "true"})
+		rapid.Check(t, func(rt *rapid.T) {
+			n++
+			w := &world{t: rt, site: s, cast: c, log: log, slug: fmt.Sprintf("sim-%d", n), envs: map[string]*model{}, grants: map[string]string{}}
+			w.begin()
+			rt.Repeat(map[string]func(*rapid.T){
+				"commit": w.commit, "commit again": w.commit, "commit once more": w.commit, "roll back": w.rollback, "get": w.get, "list": w.list,
+				"grant": w.grant, "take away": w.ungrant, "make a token": w.makeToken, "revoke a token": w.revokeToken, "nonsense": w.nonsense,
+			})
+			w.t = rt
+			w.finish(rt)
+			for _, d := range w.done {
+				done[fmt.Sprintf("%s allowed %v", d.action, d.ok)]++
+			}
+			done["roll back"] += w.rolled
 		})
-		w.t = rt
-		w.finish(rt)
-		for _, d := range w.done {
-			done[fmt.Sprintf("%s allowed %v", d.action, d.ok)]++
-		}
-		done["roll back"] += w.rolled
-	})
+	}
 	log.judge(t, s, server.Token, true)
 	t.Logf("%d runs, %d entries: %v", n, len(log.entries), done)
 	for _, what := range []string{"secret.write allowed true", "secret.write allowed false", "secret.read allowed false", "secret.delete allowed true", "token.revoke allowed true", "roll back"} {
-		if done[what] == 0 {
+		if enough := 3 * runsAtOnce; done[what] == 0 && n >= enough {
 			t.Errorf("the simulation never did this: %s", what)
 		}
+	}
+}
+
+// withFlags sets flags of the library, which has no other way, until the test ends.
+func withFlags(t *testing.T, flags map[string]string) {
+	t.Helper()
+	for name, value := range flags {
+		old := flag.Lookup(name).Value.String()
+		if err := flag.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = flag.Set(name, old) })
 	}
 }
 

@@ -4,6 +4,7 @@ package proof
 
 import (
 	"testing"
+	"time"
 
 	"github.com/keyturn/keyturn/internal/testpg"
 	"github.com/keyturn/keyturn/keyturntest"
@@ -19,14 +20,14 @@ func TestSoakKill(t *testing.T) {
 	})
 }
 
-// longRuns is how many runs of the simulation the long form makes, on a server each hundred.
-const longRuns = 100
+// longSimulation is how long each server of the long form is worked on.
+const longSimulation = 2 * time.Minute
 
 func TestSoakSimulation(t *testing.T) {
-	for range 50 {
-		t.Run("SQLite", func(t *testing.T) { simulate(t, keyturntest.Start(t), longRuns) })
+	for range 10 {
+		t.Run("SQLite", func(t *testing.T) { simulate(t, keyturntest.Start(t), longSimulation) })
 		t.Run("PostgreSQL", func(t *testing.T) {
-			simulate(t, keyturntest.Start(t, keyturntest.WithPostgres(testpg.Database(t))), longRuns)
+			simulate(t, keyturntest.Start(t, keyturntest.WithPostgres(testpg.Database(t))), longSimulation)
 		})
 	}
 }

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) {
 	// Each check of a property talks to a server a hundred times; -rapid.checks on the command line asks for more.
-	if err := flag.Set("rapid.checks", "20"); err != nil {
+	if err := flag.Set("rapid.checks", "12"); err != nil {
 		panic(err)
 	}
 	os.Exit(testpg.Run(m))
