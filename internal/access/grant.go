@@ -33,7 +33,7 @@ func (s *Service) Grant(ctx context.Context, places Places, in GrantInput) (stor
 		return store.Grant{}, fault.New(fault.Invalid, "an environment needs its project").WithField("/project", "missing")
 	}
 	var row store.Grant
-	err = s.inPlace(ctx, g.Project, map[string]string{"principal": in.Principal, "role": string(role)}, func(tx *store.Tx, p guard.Permit) error {
+	err = s.inPlace(ctx, g.Project, map[string]string{"principal": domain.RecordedLabel(in.Principal), "role": string(role)}, func(tx *store.Tx, p guard.Permit) error {
 		if !policy.CanGrant(p.Principal(), g) {
 			return fault.New(fault.Denied, "nobody can grant what he lacks")
 		}

@@ -42,7 +42,7 @@ func (s *Service) CreateIdentity(ctx context.Context, name string, ttl time.Dura
 		return store.Identity{}, fault.New(fault.Invalid, "the token lifetime must be between %v and 366 days", minTokenTTL).WithField("/token_ttl", "out of range")
 	}
 	var row store.Identity
-	err = s.manage(ctx, map[string]string{"identity": name}, func(tx *store.Tx, p guard.Permit) error {
+	err = s.manage(ctx, map[string]string{"identity": domain.RecordedLabel(name)}, func(tx *store.Tx, p guard.Permit) error {
 		if _, err := tx.IdentityByName(ctx, p.Org(), label); err == nil {
 			return fault.New(fault.Exists, "an identity of this name exists already")
 		} else if fault.KindOf(err) != fault.NotFound {
@@ -81,7 +81,7 @@ func identity(ctx context.Context, q store.Queries, org domain.OrgID, name strin
 
 // DisableIdentity ends a machine: its tokens and client secrets are refused from now on. Enabling is the opposite.
 func (s *Service) DisableIdentity(ctx context.Context, name string, disabled bool) error {
-	return s.manage(ctx, map[string]string{"identity": name}, func(tx *store.Tx, p guard.Permit) error {
+	return s.manage(ctx, map[string]string{"identity": domain.RecordedLabel(name)}, func(tx *store.Tx, p guard.Permit) error {
 		row, err := identity(ctx, tx.Queries, p.Org(), name)
 		if err != nil {
 			return err
@@ -103,7 +103,7 @@ func (s *Service) AddClientSecret(ctx context.Context, name, label string, ttl t
 	}
 	var row store.ClientSecret
 	value := domain.NewToken(domain.ClientSecret)
-	err := s.manage(ctx, map[string]string{"identity": name, "client_secret": "add"}, func(tx *store.Tx, p guard.Permit) error {
+	err := s.manage(ctx, map[string]string{"identity": domain.RecordedLabel(name), "client_secret": "add"}, func(tx *store.Tx, p guard.Permit) error {
 		i, err := identity(ctx, tx.Queries, p.Org(), name)
 		if err != nil {
 			return err
@@ -134,7 +134,7 @@ func (s *Service) ClientSecrets(ctx context.Context, name string) ([]store.Clien
 
 // RevokeClientSecret ends one. Tokens that it already gave live to their end; disable the identity to end those too.
 func (s *Service) RevokeClientSecret(ctx context.Context, name, id string) error {
-	return s.manage(ctx, map[string]string{"identity": name, "client_secret": "revoke"}, func(tx *store.Tx, p guard.Permit) error {
+	return s.manage(ctx, map[string]string{"identity": domain.RecordedLabel(name), "client_secret": "revoke"}, func(tx *store.Tx, p guard.Permit) error {
 		i, err := identity(ctx, tx.Queries, p.Org(), name)
 		if err != nil {
 			return err
@@ -203,7 +203,7 @@ func (s *Service) Users(ctx context.Context) ([]store.Person, error) {
 
 // DisableUser ends a person's access at once; enabling is the opposite.
 func (s *Service) DisableUser(ctx context.Context, id domain.UserID, disabled bool) error {
-	return s.manage(ctx, map[string]string{"user": string(id)}, func(tx *store.Tx, p guard.Permit) error {
+	return s.manage(ctx, map[string]string{"user": domain.RecordedName(string(id))}, func(tx *store.Tx, p guard.Permit) error {
 		row, err := tx.Person(ctx, id)
 		if err != nil {
 			return err

@@ -180,7 +180,7 @@ func (s *Service) Tokens(ctx context.Context, all bool) ([]store.Token, error) {
 func (s *Service) RevokeToken(ctx context.Context, id domain.TokenID) error {
 	who := guard.CallerOf(ctx).Principal
 	row, err := s.db.Token(ctx, id)
-	op := guard.Op{Action: policy.TokenRevoke, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"token": string(id)}}
+	op := guard.Op{Action: policy.TokenRevoke, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"token": domain.RecordedName(string(id))}}
 	if err != nil || row.Org != who.Org {
 		if err == nil {
 			err = fault.New(fault.NotFound, "no such token")

@@ -119,3 +119,28 @@ func ParseTag(s string) (Tag, error) {
 	}
 	return Tag(s), nil
 }
+
+// withheld stands in the log for what somebody typed where a name belongs and that is none: it may be a password or a token.
+const withheld = "(not a name)"
+
+// RecordedName gives a slug or id that somebody typed as the log may keep it.
+func RecordedName(s string) string {
+	if _, err := ParseSlug(s); err == nil || IsID(s) {
+		return s
+	}
+	return withheld
+}
+
+// RecordedLabel does the same for names of people and machines, which are free text: what holds one of our tokens is kept
+// out of the log.
+func RecordedLabel(s string) string {
+	for _, kind := range []TokenKind{SessionToken, AccessToken, APIToken, ClientSecret, SetupToken} {
+		if strings.Contains(s, string(kind)) {
+			return withheld
+		}
+	}
+	if _, err := ParseLabel(s); err != nil || len(s) > maxSlug {
+		return withheld
+	}
+	return s
+}

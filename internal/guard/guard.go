@@ -162,7 +162,7 @@ func (d *Door) Do(ctx context.Context, op Op, work func(*store.Tx, Permit) error
 	}
 	p := Permit{c, entry, &op}
 	return d.db.Write(ctx, entry, func(tx *store.Tx) error {
-		if err := idempotent(ctx, tx, c); err != nil {
+		if err := idempotent(ctx, tx, c, &op); err != nil {
 			return err
 		}
 		return work(tx, p)

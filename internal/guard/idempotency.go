@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/policy"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
@@ -21,7 +22,16 @@ const idempotencyKept = 24 * time.Hour
 type Idempotency struct {
 	Key     string   // as the client sent it
 	Request [32]byte // hash of method, path and body: the key must not be used for something else
+	// Asked is what the door was asked when the request was applied: whoever asks again is decided again.
+	Asked   Asked
 	applied bool
+}
+
+// Asked is a question to the door in a form that can be kept.
+type Asked struct {
+	Action    policy.Action   `json:"action"`
+	Resource  policy.Resource `json:"resource"`
+	Somewhere bool            `json:"somewhere,omitzero"`
 }
 
 type idempotencyKey struct{}
@@ -37,7 +47,7 @@ func (i *Idempotency) id(c *Caller) string {
 }
 
 // idempotent stores the key in the transaction of the work itself: both happen or neither.
-func idempotent(ctx context.Context, tx *store.Tx, c *Caller) error {
+func idempotent(ctx context.Context, tx *store.Tx, c *Caller, op *Op) error {
 	i, ok := ctx.Value(idempotencyKey{}).(*Idempotency)
 	if !ok || i.applied {
 		return nil
@@ -47,7 +57,7 @@ func idempotent(ctx context.Context, tx *store.Tx, c *Caller) error {
 	} else if fault.KindOf(err) != fault.NotFound {
 		return err
 	}
-	i.applied = true
+	i.applied, i.Asked = true, Asked{op.Action, op.Resource, op.Somewhere}
 	return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.id(c), Request: i.Request[:], At: tx.Now()}, idempotencyKept.Milliseconds())
 }
 
@@ -84,3 +94,8 @@ func (d *Door) Keep(ctx context.Context, i *Idempotency, sealed []byte, also fun
 }
 
 func now() int64 { return time.Now().UnixMilli() }
+
+// AskAgain decides and records a request that was applied before, for whoever wants its answer once more.
+func (d *Door) AskAgain(ctx context.Context, a Asked) error {
+	return d.Read(ctx, Op{Action: a.Action, Resource: a.Resource, Somewhere: a.Somewhere, Detail: map[string]string{"replay": "true"}}, func(Permit) error { return nil })
+}

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -47,6 +48,9 @@ func badJSON(err error) error {
 		switch {
 		case errors.Is(err, json.ErrUnknownName):
 			problem = "no such field"
+			if !plainName(s.JSONPointer.LastToken()) { // it may be a value that slipped into the place of a name
+				return fault.New(fault.Invalid, "the body does not fit").WithField(pointer(s.JSONPointer.Parent()), "there is a field that is not known here")
+			}
 		case s.GoType != nil:
 			problem = "want " + kindName(s.GoType)
 		}
@@ -60,6 +64,11 @@ func badJSON(err error) error {
 		return fault.New(fault.Invalid, "the body is not strict JSON").WithField(pointer(s.JSONPointer), "%s, near byte %d", problem, s.ByteOffset)
 	}
 	return fault.New(fault.Invalid, "the body is not strict JSON")
+}
+
+// plainName tells whether a name of a field looks like one that a person misspelt.
+func plainName(name string) bool {
+	return name != "" && len(name) <= 24 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
 }
 
 // pointer cuts what came from outside short: an unknown name is part of the place.

@@ -2,7 +2,9 @@ package secrets
 
 import (
 	"context"
+	"encoding/json"
 
+	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/keyring"
 	"github.com/keyturn/keyturn/internal/sensitive"
@@ -15,21 +17,44 @@ func answerPlace(ctx context.Context, i *guard.Idempotency) keyring.Place {
 	return keyring.Place{Record: guard.CallerOf(ctx).Principal.ID + "/" + i.Key, Field: fieldAnswer}
 }
 
-// Replay gives the answer to an earlier request with the same key, nil when there was none.
+// kept is what is sealed: the answer, and the question that must be allowed for whoever wants it again.
+type kept struct {
+	Asked  guard.Asked `json:"asked"`
+	Answer []byte      `json:"answer"`
+}
+
+// Replay gives the answer to an earlier request with the same key, nil when there was none. It is decided and recorded
+// like the request itself: whoever lost the right since gets nothing.
 func (s *Service) Replay(ctx context.Context, i *guard.Idempotency) ([]byte, error) {
 	sealed, err := s.door.Replay(ctx, i)
 	if err != nil || sealed == nil {
 		return nil, err
 	}
 	v, err := s.ring.Open(answerPlace(ctx, i), sealed)
-	return v.Reveal(), err
+	if err != nil {
+		return nil, err
+	}
+	var k kept
+	if err := json.Unmarshal(v.Reveal(), &k); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "a kept answer is damaged")
+	}
+	return k.Answer, s.door.AskAgain(ctx, k.Asked)
 }
 
 // Keep stores the answer to the request that was just applied.
 func (s *Service) Keep(ctx context.Context, i *guard.Idempotency, answer []byte) error {
-	sealed, err := s.ring.Seal(answerPlace(ctx, i), sensitive.New(answer))
+	plain, err := json.Marshal(kept{i.Asked, answer})
+	if err != nil {
+		return err
+	}
+	sealed, err := s.ring.Seal(answerPlace(ctx, i), sensitive.New(plain))
 	if err != nil {
 		return err
 	}
 	return s.door.Keep(ctx, i, sealed, s.saveReservations)
+}
+
+// RequestDigest keys the hash of a request, so that a stolen database cannot be used to guess the values that were in it.
+func (s *Service) RequestDigest(hash []byte) [32]byte {
+	return [32]byte(s.ring.Digest(sensitive.New(append([]byte("idempotency\x00"), hash...))))
 }

@@ -63,13 +63,8 @@ func (s *Service) where(ctx context.Context, action policy.Action, ref EnvRef) (
 	return pl, nil
 }
 
-// clip keeps what somebody typed short in the log.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64]
-	}
-	return s
-}
+// clip gives what somebody typed as the log may keep it.
+func clip(s string) string { return domain.RecordedName(s) }
 
 // Field names in associated data. They never change: a changed name makes what was sealed under it unreadable.
 const (

@@ -405,7 +405,7 @@ func grants(t *testing.T, w *world) {
 // entryOf finds the one entry of a request in the log.
 func (w *world) entryOf(t *testing.T, r reply) map[string]any {
 	t.Helper()
-	for _, e := range get[api.Entries](t, w.admin, "/audit/entries?limit=1000").Entries {
+	for _, e := range get[api.Entries](t, w.admin, "/audit/entries?limit=20").Entries {
 		var entry map[string]any
 		if err := json.Unmarshal(e.Entry, &entry); err != nil {
 			t.Fatal(err)

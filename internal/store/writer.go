@@ -160,6 +160,9 @@ func (w *writer) serve(batch []*job) {
 // out again. The pool closes the statements with it.
 func (w *writer) drop() {
 	if w.conn != nil {
+		for _, s := range w.stmts { // the pool keeps no account of statements of a connection, and would never close it
+			_ = s.Close()
+		}
 		_ = w.conn.Raw(func(any) error { return driver.ErrBadConn })
 		_ = w.conn.Close()
 	}

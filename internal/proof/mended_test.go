@@ -1,5 +1,3 @@
-//go:build unmet
-
 package proof
 
 import (
@@ -13,11 +11,9 @@ import (
 	"github.com/keyturn/keyturn/keyturntest"
 )
 
-// What stands here is promised and not kept yet. A defect that is mended moves its test into the other files.
-
 // What somebody types where a name or id belongs may be a token or a password: the audit log, which is never cut, must not
 // keep it, and no error body may repeat it.
-func TestUnmetASecretInPlaceOfANameIsKeptNowhere(t *testing.T) { plantAndSearch(t, nil, mistaken) }
+func TestASecretInPlaceOfANameIsKeptNowhere(t *testing.T) { plantAndSearch(t, nil, mistaken) }
 
 // mistaken puts secrets where people put them by mistake: into names, ids and addresses that are recorded.
 func mistaken(tr *traffic) {
@@ -53,7 +49,7 @@ func mistaken(tr *traffic) {
 // A stop in good order closes the database: SQLite takes the WAL in and removes it. A WAL that stays means that a connection
 // was never closed, with its files, locks and memory: the writer's own, whose prepared statements the pool does not know
 // (database/sql keeps no account of statements prepared on a Conn), so that they must be closed before the connection.
-func TestUnmetAStopInGoodOrderLeavesNoWAL(t *testing.T) {
+func TestAStopInGoodOrderLeavesNoWAL(t *testing.T) {
 	s := keyturntest.Start(t)
 	s.Stop()
 	if _, err := os.Stat(filepath.Join(s.Data, "keyturn.db-wal")); err == nil {
@@ -63,7 +59,7 @@ func TestUnmetAStopInGoodOrderLeavesNoWAL(t *testing.T) {
 
 // A digest that needs no key lets whoever has the database try short values until one fits. The digest of a request under an
 // idempotency key covers its body, values and all, so it must be keyed like the digests of values are.
-func TestUnmetTheDigestOfARequestIsKeyed(t *testing.T) {
+func TestTheDigestOfARequestIsKeyed(t *testing.T) {
 	server := keyturntest.Start(t)
 	s := siteAt(t, server.URL)
 	must[api.Project](t, s, server.Token, "POST", "/projects", api.ProjectRequest{Slug: "shop", Envs: []string{"dev"}})
@@ -83,7 +79,7 @@ func TestUnmetTheDigestOfARequestIsKeyed(t *testing.T) {
 }
 
 // An answer that is given once more, under an idempotency key, is an answer: it asks the door again and is recorded.
-func TestUnmetAnAnswerGivenAgainIsDecidedAndRecordedAgain(t *testing.T) {
+func TestAnAnswerGivenAgainIsDecidedAndRecordedAgain(t *testing.T) {
 	server := keyturntest.Start(t)
 	s := siteAt(t, server.URL)
 	c := newCast(t, s, server.Token)
