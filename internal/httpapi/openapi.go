@@ -99,7 +99,7 @@ type (
 
 const description = `Times are RFC 3339 in UTC with milliseconds. Ids are lower-case UUIDs. Wherever a path or field takes a project or an
 environment, its slug or its id will do. Request bodies are strict JSON: valid UTF-8, no unknown, doubled or other-case names, nothing after the
-value. Every error is a problem body (RFC 9457). Every call leaves an entry in the audit log under the action in x-keyturn-action before its
+value. Every error is a problem body (RFC 9457). Every call but one that is answered 304 leaves an entry in the audit log under the action in x-keyturn-action before its
 answer leaves.`
 
 // idempotencyParam names the shared parameter of all writes.

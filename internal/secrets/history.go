@@ -107,7 +107,7 @@ func (s *Service) Diff(ctx context.Context, project string, a, b Side, path doma
 		switch {
 		case !ok:
 			out = append(out, Difference{l.item.Path, l.item.Name, Removed, &l.item, nil})
-		case string(l.digest) != string(r.digest) || !sameFacts(l.item.Attrs, r.item.Attrs):
+		case l.differs(r) || !sameFacts(l.item.Attrs, r.item.Attrs):
 			out = append(out, Difference{l.item.Path, l.item.Name, Changed, &l.item, &r.item})
 		}
 	}
@@ -128,7 +128,15 @@ func sameFacts(a, b domain.Attributes) bool {
 
 type sideItem struct {
 	item   Item
-	digest []byte
+	digest []byte // nil when the caller may not read the value: whether two values are equal tells something about both
+}
+
+// differs compares values. Without the right to read them only the history tells: another version of the same secret.
+func (a sideItem) differs(b sideItem) bool {
+	if a.digest == nil || b.digest == nil {
+		return a.item.ID == b.item.ID && a.item.Version != b.item.Version
+	}
+	return string(a.digest) != string(b.digest)
 }
 
 type sideState struct{ byKey map[string]sideItem }
@@ -158,7 +166,10 @@ func (s *Service) side(ctx context.Context, action policy.Action, ref EnvRef, at
 			if !ok || !path.Contains(folder) || !p.Can(action, pl.resource(folder)) {
 				continue
 			}
-			it := sideItem{item(&rows[i], folder), rows[i].Digest}
+			it := sideItem{item: item(&rows[i], folder)}
+			if p.Can(policy.SecretRead, pl.resource(folder)) {
+				it.digest = rows[i].Digest
+			}
 			if reveal && rows[i].Value != nil {
 				v, _, err := r.value(ctx, pl, folder, &rows[i])
 				if err != nil {
