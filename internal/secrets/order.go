@@ -16,51 +16,40 @@ type nameHeld struct {
 
 // secretOrder gives what to write first and what last.
 func secretOrder(old, rows []*store.Secret) (first, last []*store.Secret) {
-	held := map[nameHeld]domain.SecretID{}
-	holds := map[domain.SecretID]bool{}
-	for _, row := range old {
-		if row.Deleted == 0 {
-			held[nameHeld{row.Folder, row.Name}] = row.ID
-			holds[row.ID] = true
-		}
-	}
-	for _, row := range rows {
-		holder, taken := held[nameHeld{row.Folder, row.Name}]
-		if row.Deleted != 0 || !taken || holder == row.ID {
-			first = append(first, row)
-			continue
-		}
-		last = append(last, row)
-		if holds[row.ID] {
-			aside := *row
-			aside.Deleted = row.Revision
-			first = append(first, &aside)
-		}
-	}
-	return first, last
+	return order(old, rows,
+		func(r *store.Secret) (domain.SecretID, nameHeld, bool) {
+			return r.ID, nameHeld{r.Folder, r.Name}, r.Deleted == 0
+		},
+		func(r store.Secret) *store.Secret { r.Deleted = r.Revision; return &r })
 }
 
 // folderOrder does the same for folders.
 func folderOrder(old, rows []*store.Folder) (first, last []*store.Folder) {
-	held := map[domain.Path]domain.FolderID{}
-	holds := map[domain.FolderID]bool{}
+	return order(old, rows,
+		func(r *store.Folder) (domain.FolderID, domain.Path, bool) { return r.ID, r.Path, r.Deleted == 0 },
+		func(r store.Folder) *store.Folder { r.Deleted = r.Revision; return &r })
+}
+
+// order works on rows of either kind: facts gives id, name and whether the row is live, aside a deleted copy of it.
+func order[R any, ID, Name comparable](old, rows []*R, facts func(*R) (ID, Name, bool), aside func(R) *R) (first, last []*R) {
+	held := map[Name]ID{}
+	holds := map[ID]bool{}
 	for _, row := range old {
-		if row.Deleted == 0 {
-			held[row.Path] = row.ID
-			holds[row.ID] = true
+		if id, name, live := facts(row); live {
+			held[name] = id
+			holds[id] = true
 		}
 	}
 	for _, row := range rows {
-		holder, taken := held[row.Path]
-		if row.Deleted != 0 || !taken || holder == row.ID {
+		id, name, live := facts(row)
+		holder, taken := held[name]
+		if !live || !taken || holder == id {
 			first = append(first, row)
 			continue
 		}
 		last = append(last, row)
-		if holds[row.ID] {
-			aside := *row
-			aside.Deleted = row.Revision
-			first = append(first, &aside)
+		if holds[id] {
+			first = append(first, aside(*row))
 		}
 	}
 	return first, last
