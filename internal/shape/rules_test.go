@@ -9,9 +9,10 @@ const module = "github.com/keyturn/keyturn"
 var floors = [...][]string{
 	{"internal/sensitive", "internal/fault", "api"},
 	{"internal/domain"},
-	{"internal/scan", "internal/dbuser", "internal/runner", "internal/term", "internal/config", "internal/format", "client"},
+	{"internal/scan", "internal/dbuser", "internal/runner", "internal/term", "internal/config", "internal/format", "internal/rootkey", "internal/bucket", "client"},
 	{"internal/policy", "internal/keyring", "internal/audit", "internal/store"},
 	{"internal/guard", "internal/job"},
+	{"internal/keys"},
 	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence"},
 	{"internal/rotate", "internal/lease", "internal/sync", "internal/alert"},
 	{"internal/incident"},
@@ -28,7 +29,7 @@ var beside = [...]string{"internal/testpg", "internal/shape", "internal/proof", 
 
 // inside is everything that only makes sense in a process with a database: what the offline half must not need.
 var inside = []string{
-	"internal/policy", "internal/keyring", "internal/audit", "internal/store", "internal/guard", "internal/job",
+	"internal/policy", "internal/keyring", "internal/audit", "internal/store", "internal/guard", "internal/job", "internal/keys",
 	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/rotate", "internal/lease",
 	"internal/sync", "internal/alert", "internal/incident", "internal/httpkit", "internal/httpapi", "internal/web",
 	"internal/compat", "internal/server",
@@ -62,9 +63,9 @@ var rules = [...]rule{
 			"what one needs from another it states as a small interface",
 	},
 	{
-		but:    []string{"internal/secrets", "internal/access", "internal/backup", "internal/server", "internal/doctor"},
+		but:    []string{"internal/keys", "internal/secrets", "internal/access", "internal/backup", "internal/server", "internal/doctor"},
 		never:  []string{"internal/keyring"},
-		reason: "few places may open values: secrets, access and backup; server builds the keyring and doctor inspects it",
+		reason: "few places may open values: secrets, access and backup; keys turns the keyring, server builds it, doctor inspects it",
 	},
 	{
 		of: surfaces, never: []string{"internal/store", "internal/keyring", "internal/policy"},
@@ -76,7 +77,7 @@ var rules = [...]rule{
 		reason: "a driver owns what is peculiar to its system; schedule, state, audit and limits belong to its engine",
 	},
 	{
-		of:     []string{"internal/scan", "internal/runner", "internal/term", "internal/format", "internal/dbuser", "client"},
+		of:     []string{"internal/scan", "internal/runner", "internal/term", "internal/format", "internal/dbuser", "internal/rootkey", "internal/bucket", "client"},
 		never:  inside,
 		reason: "these work without a server and make the command line useful offline; users compile client into their programs",
 	},
@@ -88,7 +89,7 @@ var rules = [...]rule{
 		of: []string{"internal/cli"},
 		only: []string{
 			"api", "client", "internal/audit", "internal/backup", "internal/config", "internal/doctor", "internal/domain",
-			"internal/fault", "internal/format", "internal/runner", "internal/scan", "internal/sensitive", "internal/server", "internal/term",
+			"internal/fault", "internal/format", "internal/keyring", "internal/rootkey", "internal/runner", "internal/scan", "internal/sensitive", "internal/server", "internal/term",
 		},
 		reason: "commands reach the server through client; only server, bootstrap, backup, restore and the offline checks " +
 			"(audit verify, doctor) touch the inside; domain is pure, and its parsers say what is wrong before anything is sent",
