@@ -63,8 +63,8 @@ var rules = [...]rule{
 			"what one needs from another it states as a small interface",
 	},
 	{
-		but:    []string{"internal/keys", "internal/secrets", "internal/access", "internal/backup", "internal/server", "internal/doctor", "internal/cli"},
-		never:  []string{"internal/keyring"},
+		but:   []string{"internal/keys", "internal/secrets", "internal/access", "internal/backup", "internal/server", "internal/doctor", "internal/cli"},
+		never: []string{"internal/keyring"},
 		reason: "few places may open values: secrets, access and backup; keys turns the keyring, server builds it, doctor inspects it; " +
 			"the command line makes root keys and checks a census without a server",
 	},
