@@ -28,6 +28,11 @@ const (
 func (s Share) Text() sensitive.Value {
 	raw := append(append(s.header(), s.point.Reveal()...), s.tag()...)
 	defer clear(raw)
+	return sensitive.New(text(raw))
+}
+
+// text writes the bytes of a share in groups.
+func text(raw []byte) []byte {
 	out := make([]byte, 0, len(prefix)+groups*(groupSize+1))
 	out = append(out, prefix...)
 	for g := range groups {
@@ -45,7 +50,7 @@ func (s Share) Text() sensitive.Value {
 		out = append(out, letter(checksum(g, values)))
 		clear(values[:])
 	}
-	return sensitive.New(out)
+	return out
 }
 
 // ParseShare reads what people type: either case, O for 0, I and L for 1, blanks and hyphens anywhere, with or without the
