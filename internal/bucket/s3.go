@@ -51,22 +51,16 @@ func (s *s3) Get(ctx context.Context, name string) (io.ReadCloser, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
 	response, err := s.open(ctx, call{what: name, method: http.MethodGet, key: name})
 	if err != nil {
-		cancel(nil)
 		return nil, err
 	}
 	if response.ContentLength < 0 {
-		cancel(nil)
 		_ = response.Body.Close()
 		return nil, fault.New(fault.Unsupported, "the store does not say how long %s is", name).
 			WithHint("a proxy in between may change its answers: give the address of the store itself")
 	}
-	timer := time.AfterFunc(maxStall, func() { cancel(errStalled) })
-	timer.Stop() // runs during reads only
-	body := &stalling{ctx: ctx, body: response.Body, cancel: cancel, timer: timer}
-	return &content{name: name, body: body, left: response.ContentLength}, nil
+	return &content{name: name, body: response.Body, left: response.ContentLength}, nil
 }
 
 // listPage is the answer to ListObjectsV2.
@@ -156,31 +150,4 @@ func (s *s3) Delete(ctx context.Context, name string) error {
 		return nil
 	}
 	return err
-}
-
-var errStalled = errors.New("no byte came for too long")
-
-// stalling is the body of an object. It gives up when the store keeps the connection open and sends nothing, and it does
-// not count the time in which nobody reads.
-type stalling struct {
-	ctx    context.Context
-	body   io.ReadCloser
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-}
-
-func (s *stalling) Read(p []byte) (int, error) {
-	s.timer.Reset(maxStall)
-	n, err := s.body.Read(p)
-	s.timer.Stop()
-	if err != nil && errors.Is(context.Cause(s.ctx), errStalled) {
-		err = errStalled // the transport says "context canceled", which would look like the caller's wish
-	}
-	return n, err
-}
-
-func (s *stalling) Close() error {
-	s.timer.Stop()
-	s.cancel(nil)
-	return s.body.Close()
 }

@@ -115,9 +115,18 @@ func (s *s3) do(ctx context.Context, c call) ([]byte, error) {
 // open is do for an object: the caller reads and closes the body, for as long as ctx lives.
 func (s *s3) open(ctx context.Context, c call) (*http.Response, error) {
 	var response *http.Response
-	err := retry(ctx, c.what, func() (err error) {
-		response, err = s.try(ctx, c)
-		return err
+	err := retry(ctx, c.what, func() error {
+		ctx, cancel := context.WithCancelCause(ctx)
+		timer := time.AfterFunc(maxStall, func() { cancel(errStalled) })
+		r, err := s.try(ctx, c)
+		timer.Stop()
+		if err != nil {
+			cancel(nil)
+			return err
+		}
+		r.Body = &stalling{ctx: ctx, body: r.Body, cancel: cancel, timer: timer}
+		response = r
+		return nil
 	})
 	return response, err
 }

@@ -3,8 +3,9 @@ package bucket
 import (
 	"bytes"
 	"context"
+	"crypto/fips140"
+	"crypto/md5"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/xml"
 	"errors"
@@ -20,6 +21,8 @@ import (
 const (
 	// partBytes is the size of all parts but the last, and of the one buffer of a Put. S3 wants at least 5 MiB.
 	partBytes = 8 << 20
+	// smallBytes is what is set aside until there is more, for the manifests beside large backups.
+	smallBytes = 64 << 10
 	// maxParts is S3's own bound; with partBytes it bounds an object to 78 GiB.
 	maxParts = 10_000
 	// maxAbort is the time to take back an upload after its caller has gone.
@@ -38,13 +41,19 @@ func (s *s3) Put(ctx context.Context, name string, r io.Reader) (int64, error) {
 		return 0, err
 	}
 	in := &source{ctx: ctx, r: r}
-	buffer := make([]byte, partBytes)
+	buffer := make([]byte, smallBytes)
 	n, err := io.ReadFull(in, buffer)
+	if err == nil {
+		buffer = append(make([]byte, 0, partBytes), buffer...)[:partBytes]
+		var more int
+		more, err = io.ReadFull(in, buffer[n:])
+		n += more
+	}
 	if in.err != nil {
 		return 0, in.fault(name)
 	}
 	if err != nil { // the end came within the first part
-		if _, err := s.do(ctx, call{what: name, method: http.MethodPut, key: name, header: checksum(buffer[:n]), body: buffer[:n]}); err != nil {
+		if _, err := s.do(ctx, call{what: name, method: http.MethodPut, key: name, header: contentMD5(buffer[:n]), body: buffer[:n]}); err != nil {
 			return 0, err
 		}
 		return int64(n), nil
@@ -52,14 +61,13 @@ func (s *s3) Put(ctx context.Context, name string, r io.Reader) (int64, error) {
 	return s.putParts(ctx, name, in, buffer)
 }
 
-// checksum asks the store to compare the hash of what it got, which it also needs for buckets with object lock.
-func checksum(b []byte) http.Header {
-	return http.Header{"X-Amz-Checksum-Sha256": {sum(b)}, "X-Amz-Sdk-Checksum-Algorithm": {"SHA256"}}
-}
-
-func sum(b []byte) string {
-	h := sha256.Sum256(b)
-	return base64.StdEncoding.EncodeToString(h[:])
+// contentMD5 asks the store to compare the hash of what it got, which buckets with object lock insist on. MD5 is what every
+// store knows (several refuse the headers x-amz-checksum-*), and guards against accidents only: what is signed is the
+// SHA-256. Hence it may be used where FIPS 140 is enforced.
+func contentMD5(b []byte) http.Header {
+	var sum [md5.Size]byte
+	fips140.WithoutEnforcement(func() { sum = md5.Sum(b) })
+	return http.Header{"Content-Md5": {base64.StdEncoding.EncodeToString(sum[:])}}
 }
 
 // completion is the body of CompleteMultipartUpload.
@@ -69,9 +77,8 @@ type completion struct {
 }
 
 type completionPart struct {
-	ChecksumSHA256 string
-	ETag           string
-	PartNumber     int
+	PartNumber int
+	ETag       string
 }
 
 // putParts uploads a buffer that is full, and what follows it.
@@ -93,9 +100,9 @@ func (s *s3) putParts(ctx context.Context, name string, in *source, buffer []byt
 		if len(done.Parts) == maxParts {
 			return 0, fault.New(fault.Exhausted, "%s is too large: at most %d bytes fit", name, int64(maxParts)*partBytes)
 		}
-		part := completionPart{PartNumber: len(done.Parts) + 1, ChecksumSHA256: sum(buffer[:n])}
+		part := completionPart{PartNumber: len(done.Parts) + 1}
 		_, err := s.do(ctx, call{
-			what: name, method: http.MethodPut, key: name, header: checksum(buffer[:n]), body: buffer[:n],
+			what: name, method: http.MethodPut, key: name, header: contentMD5(buffer[:n]), body: buffer[:n],
 			query: url.Values{"uploadId": {id}, "partNumber": {strconv.Itoa(part.PartNumber)}}, etag: &part.ETag,
 		})
 		if err != nil {
@@ -125,7 +132,7 @@ func (s *s3) putParts(ctx context.Context, name string, in *source, buffer []byt
 func (s *s3) create(ctx context.Context, name, mark string) (string, error) {
 	answer, err := s.do(ctx, call{
 		what: name, method: http.MethodPost, key: name, query: url.Values{"uploads": {""}},
-		header: http.Header{uploadMark: {mark}, "X-Amz-Checksum-Algorithm": {"SHA256"}},
+		header: http.Header{uploadMark: {mark}},
 	})
 	if err != nil {
 		return "", err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/keyturn/keyturn/internal/fault"
 )
@@ -84,4 +85,31 @@ func tooMany() *fault.Error {
 // interrupted is for work that its own context ended. The cause stays visible to errors.Is.
 func interrupted(cause error, what string) *fault.Error {
 	return fault.Wrap(fault.Unavailable, cause, "%s was interrupted", what)
+}
+
+var errStalled = errors.New("no byte came for too long")
+
+// stalling is the body of an object. It gives up when the store keeps the connection open and sends nothing, and it does
+// not count the time in which nobody reads.
+type stalling struct {
+	ctx    context.Context
+	body   io.ReadCloser
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+}
+
+func (s *stalling) Read(p []byte) (int, error) {
+	s.timer.Reset(maxStall)
+	n, err := s.body.Read(p)
+	s.timer.Stop()
+	if err != nil && errors.Is(context.Cause(s.ctx), errStalled) {
+		err = errStalled // the transport says "context canceled", which would look like the caller's wish
+	}
+	return n, err
+}
+
+func (s *stalling) Close() error {
+	s.timer.Stop()
+	s.cancel(nil)
+	return s.body.Close()
 }
