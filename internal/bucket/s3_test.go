@@ -22,7 +22,7 @@ func openStore(t *testing.T) (*s3Server, bucket.Place) {
 }
 
 func TestPassingTroublesOfTheStoreAreRidden(t *testing.T) {
-	content := random(t, 2*bucket.PartBytes+1000)
+	content := random(t, bucket.PartBytes+1000)
 	for _, method := range []string{http.MethodPut, http.MethodGet, http.MethodPost, http.MethodDelete} {
 		for title, what := range map[string]trouble{
 			"slow down": failing(http.StatusServiceUnavailable, "SlowDown"),
