@@ -96,16 +96,16 @@ type people struct {
 // addPeople gives a running server slots that people hold, each proved.
 func addPeople(t *testing.T, s *site, token string) people {
 	t.Helper()
-	status := get[api.Status](t, s, token, "/status")
+	status := must[api.Status](t, s, token, "GET", "/status", nil)
 	var out people
 	add := func(kind, source, id string, root keyring.Root, kept []byte) {
 		public := root.Public()
-		made := post[api.KeySlotMade](t, s, token, "/keys/slots", api.KeySlotRequest{ID: id, Kind: kind, Source: source, Public: public.Key, Fingerprint: public.Fingerprint, Kept: kept})
+		made := must[api.KeySlotMade](t, s, token, "POST", "/keys/slots", api.KeySlotRequest{ID: id, Kind: kind, Source: source, Public: public.Key, Fingerprint: public.Fingerprint, Kept: kept})
 		answer, err := root.Answer(status.InstanceID, made.ID, made.Challenge)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := post[api.KeySlotMade](t, s, token, "/keys/slots/"+made.ID+"/test", api.KeySlotAnswer{Answer: answer.Reveal()}); got.ProvedAt.IsZero() {
+		if got := must[api.KeySlotMade](t, s, token, "POST", "/keys/slots/"+made.ID+"/test", api.KeySlotAnswer{Answer: answer.Reveal()}); got.ProvedAt.IsZero() {
 			t.Fatalf("slot %s is not proved", kind)
 		}
 	}
@@ -222,10 +222,10 @@ func TestASealedServerIsOpenedByPeople(t *testing.T) {
 			enter(t, server.url)
 			isOpen(t, server)
 			at := siteAt(t, server.url)
-			if found := get[api.Entries](t, at, c.token, "/audit/entries?what=keys.unlock&limit=50"); len(found.Entries) == 0 {
+			if found := must[api.Entries](t, at, c.token, "GET", "/audit/entries?what=keys.unlock&limit=50", nil); len(found.Entries) == 0 {
 				t.Error("the log knows nothing of who unlocked")
 			}
-			if k := get[api.KeysStatus](t, at, c.token, "/keys"); len(k.Slots) != 4 {
+			if k := must[api.KeysStatus](t, at, c.token, "GET", "/keys", nil); len(k.Slots) != 4 {
 				t.Errorf("%d slots", len(k.Slots))
 			}
 			server.stop(t)

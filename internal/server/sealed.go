@@ -119,7 +119,10 @@ func (s *sealed) handler() http.Handler {
 		}
 		respond(w, r, s.status(), err)
 	})
-	mux.HandleFunc("DELETE "+api.Prefix+unlockPath, func(w http.ResponseWriter, r *http.Request) { respond(w, r, s.status(), s.cancel(r)) })
+	mux.HandleFunc("DELETE "+api.Prefix+unlockPath, func(w http.ResponseWriter, r *http.Request) {
+		err := s.cancel(r)
+		respond(w, r, s.status(), err)
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(w, r, fault.New(fault.Sealed, "the server waits for its root key").WithHint("unlock it with: keyturn unlock"))
 	})
