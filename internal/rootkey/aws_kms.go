@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/go-json-experiment/json"
 
@@ -43,11 +42,10 @@ var (
 // https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html and API_Decrypt.html.
 type awsKMS struct {
 	caller
-	env         Environment
-	key         string // ARN or id, as configured
-	region      string
-	endpoint    string
-	credentials func(context.Context) (aws.Credentials, error)
+	env      Environment
+	key      string // ARN or id, as configured
+	region   string
+	endpoint string
 }
 
 // parseAWS reads "///KEY?region=R&endpoint=https://...". Aliases are refused: whoever may move an alias could make every slot
@@ -92,7 +90,6 @@ func parseAWS(rest string, env Environment) (Source, error) {
 	}
 	k := awsKMS{env: env, key: key, region: region, endpoint: e.Scheme + "://" + e.Host + "/"}
 	k.caller = caller{label: awsLabel, client: env.client(), throttled: awsThrottled}
-	k.credentials = k.findCredentials
 	return wrapped{"aws-kms", "awskms:" + rest, awsLabel, k}, nil
 }
 
@@ -174,7 +171,7 @@ func (k awsKMS) ask(ctx context.Context, operation string, input any) (awsAnswer
 		return awsAnswer{}, fault.New(fault.Internal, "a request to %s cannot be written", awsLabel)
 	}
 	defer clear(body)
-	credentials, err := k.credentials(ctx)
+	credentials, err := k.findCredentials(ctx)
 	if err != nil {
 		return awsAnswer{}, err
 	}

@@ -45,7 +45,6 @@ type azureVault struct {
 	cloud         azureCloud
 	base          string // scheme and authority
 	name, version string // version is empty for the newest
-	token         func(context.Context) (string, error)
 }
 
 // parseAzure reads "//HOST/keys/NAME[/VERSION]". The host must be a vault of a known cloud, since a token is sent to it.
@@ -58,7 +57,6 @@ func parseAzure(rest string, env Environment) (Source, error) {
 		return nil, err
 	}
 	v := azureVault{env: env, caller: caller{label: azureLabel, client: env.client()}}
-	v.token = v.findToken
 	if v.cloud, v.base = azurePlace(u.Host, u.Hostname()); v.base == "" {
 		return wrong("the host is no vault of a known cloud")
 	}
@@ -132,7 +130,7 @@ func (v azureVault) ask(ctx context.Context, operation, version string, input []
 		return "", nil, fault.New(fault.Internal, "a request to %s cannot be written", azureLabel)
 	}
 	defer clear(body)
-	token, err := v.token(ctx)
+	token, err := v.findToken(ctx)
 	if err != nil {
 		return "", nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"golang.org/x/oauth2"
 
 	"github.com/keyturn/keyturn/internal/fault"
 )
@@ -36,9 +35,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // in https://cloud.google.com/kms/docs/data-integrity-guidelines.
 type gcpKMS struct {
 	caller
-	env   Environment
-	key   string
-	token func(context.Context) (*oauth2.Token, error)
+	env Environment
+	key string
 }
 
 // parseGCP reads "//projects/P/locations/L/keyRings/R/cryptoKeys/K".
@@ -48,7 +46,6 @@ func parseGCP(rest string, env Environment) (Source, error) {
 		return nil, fault.New(fault.Invalid, "the address of a root key source under gcpkms is not the name of a key").WithHint("write it as %s", gcpForm)
 	}
 	k := gcpKMS{env: env, key: key, caller: caller{label: gcpLabel, client: env.client()}}
-	k.token = k.findToken
 	return wrapped{"gcp-kms", "gcpkms:" + rest, gcpLabel, k}, nil
 }
 
@@ -125,7 +122,7 @@ func (k gcpKMS) ask(ctx context.Context, method string, input, got any) error {
 		return fault.New(fault.Internal, "a request to %s cannot be written", gcpLabel)
 	}
 	defer clear(body)
-	token, err := k.token(ctx)
+	token, err := k.findToken(ctx)
 	if err != nil {
 		return err
 	}
