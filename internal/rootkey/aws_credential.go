@@ -3,11 +3,14 @@ package rootkey
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/smithy-go"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/smithy-go/logging"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/keyturn/keyturn/internal/fault"
 )
@@ -22,8 +25,9 @@ func (k awsKMS) findCredentials(ctx context.Context) (aws.Credentials, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	c, err := config.LoadDefaultConfig(ctx, config.WithRegion(k.region), config.WithHTTPClient(k.client),
-		config.WithLogger(logging.Nop{}), config.WithRetryMaxAttempts(maxTries))
+	container := func(o *endpointcreds.Options) { o.HTTPClient = withoutProxy(k.client) } // else it makes one of its own
+	c, err := config.LoadDefaultConfig(ctx, config.WithRegion(k.region), config.WithHTTPClient(awsClient(k.client)),
+		config.WithEndpointCredentialOptions(container), config.WithLogger(logging.Nop{}), config.WithRetryMaxAttempts(maxTries))
 	if err != nil {
 		return aws.Credentials{}, fault.New(fault.Denied, "the AWS configuration of this server cannot be read"). // the cause shows files' contents
 																WithHint("check the AWS_ variables and ~/.aws/config")
@@ -32,10 +36,24 @@ func (k awsKMS) findCredentials(ctx context.Context) (aws.Credentials, error) {
 	if err == nil {
 		return found, nil
 	}
-	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorFault() == smithy.FaultClient {
-		return aws.Credentials{}, refused("AWS", "gives this server no credentials").
-			WithHint("check the trust policy of the role and that the web identity token is fresh")
+	if answered, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		if s := answered.HTTPStatusCode(); s < http.StatusInternalServerError && s != http.StatusTooManyRequests {
+			return aws.Credentials{}, refused("AWS", "gives this server no credentials").
+				WithHint("check that the machine has a role, the trust policy of the role, and that the web identity token is fresh")
+		}
 	}
 	return aws.Credentials{}, fault.New(fault.Unavailable, "no AWS credentials are to be had").
 		WithHint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine, task or service account a role")
+}
+
+// awsClient is the client for the vendor's chain. Package config puts the authorities of AWS_CA_BUNDLE into clients of its own
+// kind and fails with any other where that variable is set, so it gets one with what matters of ours.
+func awsClient(c *http.Client) config.HTTPClient {
+	own := ownTransport(c)
+	if own == nil {
+		return c
+	}
+	return awshttp.NewBuildableClient().WithTimeout(callTimeout).WithTransportOptions(func(t *http.Transport) {
+		t.Proxy, t.DialContext, t.TLSClientConfig = own.Proxy, own.DialContext, own.TLSClientConfig
+	})
 }

@@ -55,7 +55,7 @@ func (v azureVault) fromEntra(ctx context.Context, tenant string, form url.Value
 		authority = v.cloud.authority
 	}
 	u, err := url.Parse(authority)
-	if err != nil || u.Path+u.RawQuery+u.Fragment != "" || !plainHost(u.Host) || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+	if err != nil || u.User != nil || u.Path+u.RawQuery+u.Fragment != "" || !plainHost(u.Host) || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
 		return "", fault.New(fault.Denied, "AZURE_AUTHORITY_HOST is not https:// and a host")
 	}
 	if !azureTenant.MatchString(tenant) {
@@ -120,15 +120,12 @@ func (v azureVault) fetchToken(c caller, ctx context.Context, build func(context
 // withoutProxy gives a client for services of the machine's own network, which a proxy would ask on another machine's behalf.
 // A transport that is not Go's own is kept: whoever made it knows where it leads.
 func withoutProxy(c *http.Client) *http.Client {
-	t, ok := c.Transport.(*http.Transport)
-	if c.Transport == nil {
-		t, ok = http.DefaultTransport.(*http.Transport)
-	}
-	if !ok {
+	own := ownTransport(c)
+	if own == nil {
 		return c
 	}
-	direct, t := *c, t.Clone()
-	t.Proxy, t.DisableKeepAlives = nil, true
-	direct.Transport = t
+	direct := *c
+	own.Proxy, own.DisableKeepAlives = nil, true
+	direct.Transport = own
 	return &direct
 }

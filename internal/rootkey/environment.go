@@ -51,6 +51,18 @@ func (e Environment) client() *http.Client {
 	return &c
 }
 
+// ownTransport gives a copy of a client's transport that may be changed, or nil where it is not Go's own.
+func ownTransport(c *http.Client) *http.Transport {
+	transport := c.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	if t, ok := transport.(*http.Transport); ok {
+		return t.Clone()
+	}
+	return nil
+}
+
 // loopback tells whether a host, without port, can only be this machine.
 func loopback(host string) bool {
 	if host == "localhost" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -41,6 +42,8 @@ func (k gcpKMS) findToken(ctx context.Context) (*oauth2.Token, error) {
 		if s := answered.Response.StatusCode; s < http.StatusInternalServerError && s != http.StatusTooManyRequests {
 			return nil, refused("Google", "gives this server no access token").WithHint("check the service account and its key, and the clock")
 		}
+	} else if _, sent := errors.AsType[*url.Error](err); !sent && ctx.Err() == nil {
+		return nil, refused("Google", "cannot be asked for an access token with these credentials").WithHint("check that the file that %s names is whole", gcpFile)
 	}
 	return nil, fault.New(fault.Unavailable, "no access token of Google is to be had").WithHint("check that this server reaches oauth2.googleapis.com, or the metadata server")
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -245,6 +246,11 @@ func lie(change func(map[string]any)) step {
 	return func(w http.ResponseWriter, r *http.Request, honest http.Handler) {
 		out := httptest.NewRecorder()
 		honest.ServeHTTP(out, r)
+		if out.Code != http.StatusOK {
+			w.WriteHeader(out.Code)
+			_, _ = w.Write(out.Body.Bytes())
+			return
+		}
 		var answer map[string]any
 		if err := json.Unmarshal(out.Body.Bytes(), &answer); err != nil {
 			panic(err)
@@ -313,3 +319,20 @@ func unbase64(s any) []byte {
 
 // once makes a value that several tests share.
 func once[T any](make func() T) func() T { return sync.OnceValue(make) }
+
+// body is a request body again.
+func body(o map[string]any) io.ReadCloser {
+	b, _ := json.Marshal(o)
+	return io.NopCloser(bytes.NewReader(b))
+}
+
+func pemCertificate(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -192,14 +192,10 @@ func (t transit) trusting(path string) (c *http.Client, done func(), err error) 
 	if !pool.AppendCertsFromPEM(b) {
 		return nil, nil, fault.New(fault.Denied, "the file that VAULT_CACERT names holds no certificate")
 	}
-	base, ok := t.client.Transport.(*http.Transport)
-	if t.client.Transport == nil {
-		base, ok = http.DefaultTransport.(*http.Transport)
-	}
-	if !ok {
+	own, client := ownTransport(t.client), *t.client
+	if own == nil {
 		return nil, nil, fault.New(fault.Unsupported, "VAULT_CACERT cannot be used with this HTTP transport")
 	}
-	own, client := base.Clone(), *t.client
 	if own.TLSClientConfig == nil {
 		own.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
