@@ -16,10 +16,10 @@ type speeds struct {
 
 // pace decides how large the next slice is, and measures.
 type pace struct {
-	mu      sync.Mutex
-	limit   int64
-	damages *Damages
-	rate    float64 // envelopes a second, smoothed
+	mu    sync.Mutex
+	limit int64
+	pass  *Pass
+	rate  float64 // envelopes a second, smoothed
 }
 
 func (s *speeds) of(t *store.KeyTurn) *pace {
@@ -30,7 +30,7 @@ func (s *speeds) of(t *store.KeyTurn) *pace {
 	}
 	p := s.all[t.ID]
 	if p == nil {
-		p = &pace{limit: minSlice, damages: &Damages{}}
+		p = &pace{limit: minSlice, pass: &Pass{}}
 		s.all[t.ID] = p
 	}
 	return p

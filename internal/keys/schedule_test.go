@@ -39,7 +39,7 @@ func TestSchedulesThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func TestAPaceGrowsAloneAndFallsBackInCompany(t *testing.T) {
-	p := &pace{limit: minSlice, damages: &Damages{}}
+	p := &pace{limit: minSlice, pass: &Pass{}}
 	for range 20 {
 		p.done(p.next(), time.Millisecond, false)
 	}
@@ -53,16 +53,16 @@ func TestAPaceGrowsAloneAndFallsBackInCompany(t *testing.T) {
 }
 
 func TestTooManyDamagesEndATurnForNow(t *testing.T) {
-	var d Damages
+	var d Pass
 	for i := range maxDamages {
-		if err := d.Add("secret", string(rune('a'+i%26)), errors.New("does not open")); err != nil {
+		if err := d.Damage("secret", string(rune('a'+i%26)), errors.New("does not open")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := d.Add("secret", "x", errors.New("does not open")); !errors.Is(err, fault.Internal) {
+	if err := d.Damage("secret", "x", errors.New("does not open")); !errors.Is(err, fault.Internal) {
 		t.Errorf("got %v", err)
 	}
-	if len(d.In("secret")) != maxDamages || len(d.In("personal")) != 0 {
+	if len(d.Damaged("secret")) != maxDamages || len(d.Damaged("personal")) != 0 {
 		t.Error("damages are not kept by table")
 	}
 }

@@ -19,9 +19,9 @@ import (
 type Holder interface {
 	// Reseal moves at most limit rows from under an old key of the layer to the primary one, and gives how many; zero
 	// means that nothing is left but what is damaged.
-	Reseal(ctx context.Context, tx *store.Tx, layer keyring.Layer, old keyring.KeyID, damaged *Damages, limit int64) (int64, error)
+	Reseal(ctx context.Context, tx *store.Tx, layer keyring.Layer, old keyring.KeyID, pass *Pass, limit int64) (int64, error)
 	// Redigest does the same for digests under an old generation of the index key.
-	Redigest(ctx context.Context, tx *store.Tx, generation uint32, damaged *Damages, limit int64) (int64, error)
+	Redigest(ctx context.Context, tx *store.Tx, generation uint32, pass *Pass, limit int64) (int64, error)
 	// ForgetSealed drops envelopes that are kept in memory.
 	ForgetSealed()
 }

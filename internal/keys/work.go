@@ -130,16 +130,16 @@ func (s *Service) move(ctx context.Context, t *store.KeyTurn) (bool, error) {
 		return false, fault.Wrap(fault.Internal, err, "turn %s is damaged", t.ID)
 	}
 	pace := s.speed.of(t)
-	limit, damages := pace.next(), pace.damages
+	limit, pass := pace.next(), pace.pass
 	var moved int64
 	began, others := time.Now(), s.db.Submitted()
 	settled := false
 	err = s.advance(ctx, t, "move", func(ctx context.Context, tx *store.Tx, p guard.Permit, now *store.KeyTurn) error {
 		var err error
-		if moved, err = s.slice(ctx, tx, now, old, damages, limit); err != nil {
+		if moved, err = s.slice(ctx, tx, now, old, pass, limit); err != nil {
 			return err
 		}
-		if moved == 0 && len(damages.all) == 0 {
+		if moved == 0 && len(pass.all) == 0 {
 			settled = true
 			return s.settle(ctx, tx, p, now)
 		}
@@ -152,16 +152,16 @@ func (s *Service) move(ctx context.Context, t *store.KeyTurn) (bool, error) {
 		return false, err
 	}
 	pace.done(moved, time.Since(began), s.db.Submitted()-others > 1)
-	if moved == 0 && !settled && len(damages.all) > 0 {
-		problem := damages.text()
-		pace.damages = &Damages{} // they are looked at again next time: somebody may have repaired them
+	if moved == 0 && !settled && len(pass.all) > 0 {
+		problem := pass.text()
+		pace.pass = &Pass{} // they are looked at again next time: somebody may have repaired them
 		return false, fault.New(fault.Internal, "%s", problem).WithHint("run: keyturn audit verify --deep; the old key stays until this is repaired or purged")
 	}
 	return true, pace.rest(ctx, t.Rate, moved, time.Since(began))
 }
 
 // slice moves up to limit things in a transaction and gives how many.
-func (s *Service) slice(ctx context.Context, tx *store.Tx, t *store.KeyTurn, old keyring.KeyID, damages *Damages, limit int64) (int64, error) {
+func (s *Service) slice(ctx context.Context, tx *store.Tx, t *store.KeyTurn, old keyring.KeyID, pass *Pass, limit int64) (int64, error) {
 	var moved int64
 	layer := keyring.Layer(t.Layer)
 	if layer == keyring.LayerInstance {
@@ -175,9 +175,9 @@ func (s *Service) slice(ctx context.Context, tx *store.Tx, t *store.KeyTurn, old
 		var n int64
 		var err error
 		if layer == keyring.LayerIndex {
-			n, err = h.Redigest(ctx, tx, s.generation(old), damages, limit-moved)
+			n, err = h.Redigest(ctx, tx, s.generation(old), pass, limit-moved)
 		} else {
-			n, err = h.Reseal(ctx, tx, layer, old, damages, limit-moved)
+			n, err = h.Reseal(ctx, tx, layer, old, pass, limit-moved)
 		}
 		if moved += n; err != nil || moved >= limit {
 			return moved, err

@@ -52,21 +52,21 @@ func sealedCommentPlace(r *store.Sealed) keyring.Place {
 }
 
 // Reseal implements [keys.Holder].
-func (s *Service) Reseal(ctx context.Context, tx *store.Tx, layer keyring.Layer, old keyring.KeyID, damaged *keys.Damages, limit int64) (int64, error) {
+func (s *Service) Reseal(ctx context.Context, tx *store.Tx, layer keyring.Layer, old keyring.KeyID, pass *keys.Pass, limit int64) (int64, error) {
 	tables := []string{store.SealedSecrets, store.SealedHistory, store.SealedPersonal}
 	if layer == keyring.LayerInstance {
 		tables = []string{store.SealedAnswers}
 	}
 	var moved int64
 	for _, table := range tables {
-		rows, err := tx.SealedUnder(ctx, table, old, damaged.In(table), limit-moved)
+		rows, err := tx.SealedUnder(ctx, table, old, pass.Damaged(table), pass.Walk(table), limit-moved)
 		if err != nil {
 			return moved, err
 		}
 		whole := rows[:0]
 		for i := range rows {
 			if err := s.resealRow(&rows[i], sealedPlaces[table](&rows[i]), old); err != nil {
-				if err := damaged.Add(table, rows[i].ID, err); err != nil {
+				if err := pass.Damage(table, rows[i].ID, err); err != nil {
 					return moved, err
 				}
 				continue
@@ -102,10 +102,10 @@ func (s *Service) resealRow(r *store.Sealed, value keyring.Place, old keyring.Ke
 }
 
 // Redigest implements [keys.Holder].
-func (s *Service) Redigest(ctx context.Context, tx *store.Tx, generation uint32, damaged *keys.Damages, limit int64) (int64, error) {
+func (s *Service) Redigest(ctx context.Context, tx *store.Tx, generation uint32, pass *keys.Pass, limit int64) (int64, error) {
 	var moved int64
 	for _, table := range []string{store.SealedSecrets, store.SealedHistory} {
-		rows, err := tx.DigestedUnder(ctx, table, keyring.DigestPrefix(generation), keyring.DigestPrefix(generation+1), damaged.In(table), limit-moved)
+		rows, err := tx.DigestedUnder(ctx, table, keyring.DigestPrefix(generation), keyring.DigestPrefix(generation+1), pass.Damaged(table), limit-moved)
 		if err != nil {
 			return moved, err
 		}
@@ -113,7 +113,7 @@ func (s *Service) Redigest(ctx context.Context, tx *store.Tx, generation uint32,
 		for i := range rows {
 			v, err := s.ring.Open(statePlace(&rows[i]), rows[i].Value)
 			if err != nil {
-				if err := damaged.Add(table, rows[i].ID, fmt.Errorf("open it for its digest: %w", err)); err != nil {
+				if err := pass.Damage(table, rows[i].ID, fmt.Errorf("open it for its digest: %w", err)); err != nil {
 					return moved, err
 				}
 				continue

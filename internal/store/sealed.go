@@ -44,11 +44,66 @@ type Sealed struct {
 // keyOf picks the key id out of an envelope. It is the expression of the indexes.
 func keyOf(column string) string { return "substr(" + column + ", 3, 16)" }
 
-// SealedUnder gives up to limit rows of a table that have an envelope under the key, those named in without left out.
-func (q Queries) SealedUnder(ctx context.Context, table string, key [16]byte, without []string, limit int64) ([]Sealed, error) {
+// Walk remembers where a series of slices over one table is. The zero Walk is at the beginning.
+//
+// PostgreSQL leaves the index entries of replaced rows until they are vacuumed, so each slice that asks the index of key ids
+// would pass over all that the slices before it have moved. There a walk goes by primary key instead, once over the table, and
+// the index is asked at its end only. SQLite has no such entries, and its index is the fastest way.
+type Walk struct {
+	id       string
+	revision int64
+	over     bool
+}
+
+// walked gives the next rows by primary key and moves the walk on; at the end of the table it gives none, and is over.
+func (q Queries) walked(ctx context.Context, table string, shape sealedShape, key [16]byte, without []string, w *Walk, limit int64) ([]Sealed, error) {
+	under := func(column string) string { return "substring(" + column + ", 3, 16) = ?" } // not substr, which would be the index
+	text := "SELECT id, " + strings.Join([]string{shape.revision, shape.project, shape.version, shape.attrs, shape.value, shape.comment}, ", ") +
+		" FROM " + table + " WHERE (" + under(shape.value)
+	args := []any{key[:]}
+	if shape.comment != "NULL" {
+		text += " OR " + under(shape.comment)
+		args = append(args, key[:])
+	}
+	order := "id"
+	if shape.revision == "revision" {
+		order = "id, revision"
+		text += ") AND (id, revision) > (?, ?)"
+		args = append(args, w.id, w.revision)
+	} else {
+		text += ") AND id > ?"
+		args = append(args, w.id)
+	}
+	skip, skipped := notIn(without)
+	rows, err := q.sealed(ctx, text+skip+" ORDER BY "+order+" LIMIT ?", append(append(args, skipped...), limit))
+	if n := len(rows); n > 0 {
+		w.id, w.revision = rows[n-1].ID, rows[n-1].Revision
+	}
+	w.over = err == nil && int64(len(rows)) < limit
+	return rows, err
+}
+
+func notIn(ids []string) (text string, args []any) {
+	if len(ids) == 0 {
+		return "", nil
+	}
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	return " AND id NOT IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(ids)), ", ") + ")", args
+}
+
+// SealedUnder gives up to limit rows of a table that have an envelope under the key, those named in without left out. None
+// means that there are none.
+func (tx *Tx) SealedUnder(ctx context.Context, table string, key [16]byte, without []string, w *Walk, limit int64) ([]Sealed, error) {
 	shape, ok := sealedShapes[table]
 	if !ok {
 		return nil, fault.New(fault.Internal, "the table %s holds no envelopes", table)
+	}
+	if tx.w.db.engine.Numbered && !w.over {
+		if rows, err := tx.walked(ctx, table, shape, key, without, w, limit); err != nil || len(rows) > 0 {
+			return rows, err
+		}
 	}
 	var out []Sealed
 	for _, column := range []string{shape.value, shape.comment} {
@@ -58,18 +113,14 @@ func (q Queries) SealedUnder(ctx context.Context, table string, key [16]byte, wi
 		text := "SELECT id, " + strings.Join([]string{shape.revision, shape.project, shape.version, shape.attrs, shape.value, shape.comment}, ", ") +
 			" FROM " + table + " WHERE " + column + " IS NOT NULL AND " + keyOf(column) + " = ?"
 		args := []any{key[:]}
-		if len(without) > 0 {
-			text += " AND id NOT IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(without)), ", ") + ")"
-			for _, id := range without {
-				args = append(args, id)
-			}
-		}
+		skip, skipped := notIn(without)
+		text, args = text+skip, append(args, skipped...)
 		if column == shape.comment { // the first query has those whose value is stale as well
 			text += " AND (" + shape.value + " IS NULL OR " + keyOf(shape.value) + " <> ?)"
 			args = append(args, key[:])
 		}
 		args = append(args, limit-int64(len(out)))
-		rows, err := q.sealed(ctx, text+" LIMIT ?", args)
+		rows, err := tx.sealed(ctx, text+" LIMIT ?", args)
 		if err != nil {
 			return nil, err
 		}
@@ -174,14 +225,8 @@ type Digested struct {
 // named in without left out.
 func (q Queries) DigestedUnder(ctx context.Context, table string, from, to []byte, without []string, limit int64) ([]Sealed, error) {
 	text := "SELECT id, revision, project_id, version, '', value, NULL FROM " + table + " WHERE digest >= ? AND digest < ?"
-	args := []any{from, to}
-	if len(without) > 0 {
-		text += " AND id NOT IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(without)), ", ") + ")"
-		for _, id := range without {
-			args = append(args, id)
-		}
-	}
-	return q.sealed(ctx, text+" LIMIT ?", append(args, limit))
+	skip, skipped := notIn(without)
+	return q.sealed(ctx, text+skip+" LIMIT ?", append(append([]any{from, to}, skipped...), limit))
 }
 
 // PutDigests replaces the digests of states that [Queries.DigestedUnder] gave in this same transaction.
