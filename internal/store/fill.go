@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"regexp"
 	"slices"
@@ -77,6 +78,7 @@ func (f *Filling) begin(ctx context.Context, o FillOptions) error {
 	if f.w.conn, err = e.Writer.Conn(ctx); err != nil {
 		return f.w.db.classify(err)
 	}
+	f.w.stmts = map[string]*sql.Stmt{}
 	if !e.Shared {
 		if _, err := f.w.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA cache_size = -%d", fillCache)); err != nil {
 			return f.w.db.classify(err)
