@@ -22,6 +22,9 @@ type Entry struct {
 type Checkpoint struct {
 	Checkpoint string `json:"checkpoint"`
 	Key        string `json:"key"`
+	// Handovers are the changes of the log's key, each signed by the key before it: they lead from a key that is remembered
+	// to one that is not.
+	Handovers []string `json:"handovers,omitzero"`
 }
 
 // InclusionProof shows that an entry is in the tree of a checkpoint (RFC 6962, 2.1.1).
@@ -87,6 +90,7 @@ type Key struct {
 	Generation uint32    `json:"generation"`
 	State      string    `json:"state"`
 	CreatedAt  time.Time `json:"created_at"`
+	Seals      int64     `json:"seals,omitzero"` // taken out under it, in blocks
 }
 
 // Checks is what the doctor found.

@@ -14,6 +14,7 @@ import (
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 )
@@ -137,7 +138,7 @@ func (c *checker) look(rows rowSet) error {
 			if err != nil {
 				return err
 			}
-			s, err := slotRow(row)
+			s, err := keys.SlotRow(row)
 			c.slots = append(c.slots, s)
 			return err
 		})
@@ -147,7 +148,7 @@ func (c *checker) look(rows rowSet) error {
 			if err != nil {
 				return err
 			}
-			k, err := keyRow(row)
+			k, err := keys.KeyRow(row)
 			c.keys = append(c.keys, k)
 			return err
 		})
@@ -307,17 +308,13 @@ func (c *checker) opens(p keyring.Place, envelope []byte, use func(sensitive.Val
 	return true
 }
 
-// digestFits tells whether a stored digest is that of the value under any index key whose digests may be stored.
+// digestFits tells whether a stored digest is that of the value. In schema 1 a digest did not say its generation, which was the
+// first.
 func digestFits(ring *keyring.Ring, stored []byte, v sensitive.Value) bool {
-	if bytes.Equal(stored, ring.Digest(v)) {
-		return true
+	if len(stored) == sha256.Size {
+		stored = append(keyring.DigestPrefix(1), stored...)
 	}
-	for _, d := range ring.DigestAll(v) {
-		if bytes.Equal(stored, d) {
-			return true
-		}
-	}
-	return false
+	return ring.DigestFits(v, stored)
 }
 
 func (c *checker) gone(row, id, env, text string) {

@@ -13,6 +13,7 @@ import (
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
@@ -169,7 +170,7 @@ func (l *newLife) own(columns []string, row []any) (bool, error) {
 	if err != nil || stored.Kind != slotKind {
 		return false, err
 	}
-	l.slot, err = slotRow(stored)
+	l.slot, err = keys.SlotRow(stored)
 	return true, err
 }
 
@@ -214,7 +215,7 @@ func (l *newLife) begin(ctx context.Context, f *store.Filling) error {
 }
 
 func (l *newLife) unlock(ctx context.Context, tx *store.Tx) (*keyring.Ring, error) {
-	rows, err := loadRows(ctx, tx.Queries)
+	rows, err := keys.Load(ctx, tx.Queries)
 	if err != nil {
 		return nil, err
 	}
@@ -243,28 +244,44 @@ func (l *newLife) rootKeys(ctx context.Context, tx *store.Tx, ring *keyring.Ring
 			continue
 		}
 		l.out.Dropped++
-		if err := tx.DropKeySlot(ctx, &s); err != nil {
+		if err := tx.RemoveKeySlot(ctx, &s); err != nil {
 			return err
 		}
 	}
-	return tx.PutKeySlots(ctx, storedSlot(fresh))
+	return tx.PutKeySlots(ctx, keys.StoredSlot(fresh))
 }
 
-// logKey turns the log-signing key, so that no other clone signs with the one of this life.
+// logKey turns the log-signing key, so that no other clone signs with the one of this life. Those before it sign nothing any
+// more and stay for verifying.
 func (l *newLife) logKey(ctx context.Context, tx *store.Tx, ring *keyring.Ring) error {
+	if err := keys.AfterRestore(ctx, tx); err != nil {
+		return err
+	}
 	rows, err := ring.Next(keyring.LayerLog, "", nil, tx.Now())
 	if err != nil {
 		return err
 	}
+	all, err := keys.Load(ctx, tx.Queries)
+	if err != nil {
+		return err
+	}
+	changed := keyring.Rows{}
+	for _, k := range all.Keys {
+		if k.Layer == keyring.LayerLog && (k.State == keyring.StatePrimary || k.State == keyring.StateActive) {
+			k.State = keyring.StateRetired
+			changed.Keys = append(changed.Keys, k)
+		}
+	}
 	for _, k := range rows.Keys {
 		if k.State == keyring.StatePrimary {
 			l.out.LogKey = k.ID.String()
-		}
-		if err := tx.PutKeyGenerations(ctx, storedKey(k)); err != nil {
-			return err
+			changed.Keys = append(changed.Keys, k)
 		}
 	}
-	return ring.Add(rows.Keys...)
+	if err := ring.Add(changed.Keys...); err != nil { // before it is stored: a set of keys that could not serve is refused
+		return err
+	}
+	return keys.Save(ctx, tx, changed)
 }
 
 // reserve stores the seals that were taken out in this transaction.

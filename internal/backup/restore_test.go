@@ -12,6 +12,7 @@ import (
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
@@ -56,7 +57,7 @@ func TestARestoreMovesAnInstanceToAnotherMachineAndStore(t *testing.T) {
 				defer func() { _ = db.Close() }()
 
 				// It opens with the new root key only, by the code of every start.
-				rows, err := loadRows(ctx, db.Queries)
+				rows, err := keys.Load(ctx, db.Queries)
 				must(t, err)
 				_, err = keyring.Unlock(i.root, i.id, rows)
 				want(t, err, fault.Sealed)

@@ -13,6 +13,7 @@ import (
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 	"github.com/keyturn/keyturn/internal/store/postgres"
@@ -87,17 +88,7 @@ func found(tb testing.TB, at place, n, size int) *instance {
 	i.ring, rows, err = keyring.Create(i.root, keyring.SlotFile, i.id, 1_700_000_000_000)
 	must(tb, err)
 	must(tb, i.db.Write(ctx, entry("instance.found"), func(tx *store.Tx) error {
-		for _, s := range rows.Slots {
-			if err := tx.PutKeySlots(ctx, storedSlot(s)); err != nil {
-				return err
-			}
-		}
-		for _, k := range rows.Keys {
-			if err := tx.PutKeyGenerations(ctx, storedKey(k)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return keys.Save(ctx, tx, rows)
 	}))
 	must(tb, i.db.Write(ctx, entry("project.create"), i.settle))
 	i.fill(tb, n, size)
@@ -127,7 +118,7 @@ func (i *instance) settle(tx *store.Tx) error {
 	if err := tx.PutFolders(ctx, nil, []*store.Folder{&i.folder}); err != nil {
 		return err
 	}
-	if err := tx.PutKeyGenerations(ctx, storedKey(key)); err != nil {
+	if err := keys.Save(ctx, tx, keyring.Rows{Keys: []keyring.KeyRow{key}}); err != nil {
 		return err
 	}
 	tx.After(func() {

@@ -16,6 +16,7 @@ import (
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 )
@@ -110,7 +111,7 @@ func (m *moment) open(ctx context.Context, src Source) error {
 	if err != nil {
 		return err
 	}
-	rows, err := loadRows(ctx, m.snap.Queries)
+	rows, err := keys.Load(ctx, m.snap.Queries)
 	if err != nil {
 		return err
 	}
@@ -274,7 +275,7 @@ func (m *moment) stream(ctx context.Context, s *sink, progress func(done, total 
 			return err
 		}
 		if t.Name == "key_slot" {
-			row, err := store.RawKeySlot(t.Columns, storedSlot(m.slot))
+			row, err := store.RawKeySlot(t.Columns, keys.StoredSlot(m.slot))
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/keyturn/keyturn/internal/audit"
@@ -20,8 +21,10 @@ const idempotencyKept = 24 * time.Hour
 // Idempotency ties a write to a key of the client's choice, so that an answer lost on the way can be asked for again
 // without doing the work twice.
 type Idempotency struct {
-	Key     string   // as the client sent it
-	Request [32]byte // hash of method, path and body: the key must not be used for something else
+	Key string // as the client sent it
+	// Requests is the keyed hash of method, path and body, under each key that may have made the stored one, today's first:
+	// the client's key must not be used for something else.
+	Requests [][]byte
 	// Asked is what the door was asked when the request was applied: whoever asks again is decided again.
 	Asked   Asked
 	applied bool
@@ -41,7 +44,8 @@ func WithIdempotency(ctx context.Context, i *Idempotency) context.Context {
 	return context.WithValue(ctx, idempotencyKey{}, i)
 }
 
-func (i *Idempotency) id(c *Caller) string {
+// ID names what is kept for the caller under the key.
+func (i *Idempotency) ID(c *Caller) string {
 	sum := sha256.Sum256([]byte(string(c.Principal.Kind) + "\x00" + c.Principal.ID + "\x00" + i.Key))
 	return hex.EncodeToString(sum[:])
 }
@@ -52,25 +56,25 @@ func idempotent(ctx context.Context, tx *store.Tx, c *Caller, op *Op) error {
 	if !ok || i.applied {
 		return nil
 	}
-	if _, err := tx.Idempotent(ctx, i.id(c)); err == nil {
+	if _, err := tx.Idempotent(ctx, i.ID(c)); err == nil {
 		return fault.New(fault.Conflict, "another request with this idempotency key is being applied").WithHint("ask again in a moment")
 	} else if fault.KindOf(err) != fault.NotFound {
 		return err
 	}
 	i.applied, i.Asked = true, Asked{op.Action, op.Resource, op.Somewhere}
-	return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.id(c), Request: i.Request[:], At: tx.Now()}, idempotencyKept.Milliseconds())
+	return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.ID(c), Request: i.Requests[0], At: tx.Now()}, idempotencyKept.Milliseconds())
 }
 
 // Replay finds the stored answer of an earlier request with the same key: nil when there was none. A key that was used for
 // another request, or whose answer was lost before it was stored, is a conflict.
 func (d *Door) Replay(ctx context.Context, i *Idempotency) ([]byte, error) {
-	row, err := d.db.Idempotent(ctx, i.id(CallerOf(ctx)))
+	row, err := d.db.Idempotent(ctx, i.ID(CallerOf(ctx)))
 	switch {
 	case errors.Is(err, fault.NotFound):
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case subtle.ConstantTimeCompare(row.Request, i.Request[:]) != 1:
+	case !slices.ContainsFunc(i.Requests, func(r []byte) bool { return subtle.ConstantTimeCompare(row.Request, r) == 1 }):
 		return nil, fault.New(fault.Conflict, "this idempotency key was used for another request").WithHint("use a fresh key for each request")
 	case row.Answer == nil:
 		return nil, fault.New(fault.Conflict, "this request was applied, but its answer was lost").WithHint("read the current state instead of asking again")
@@ -78,18 +82,20 @@ func (d *Door) Replay(ctx context.Context, i *Idempotency) ([]byte, error) {
 	return row.Answer, nil
 }
 
-// Keep stores the sealed answer of the request that was just applied; also runs in the same transaction.
-func (d *Door) Keep(ctx context.Context, i *Idempotency, sealed []byte, also func(context.Context, *store.Tx) error) error {
+// Keep stores the answer of the request that was just applied; seal makes its envelope inside the transaction, under the keys
+// of that moment.
+func (d *Door) Keep(ctx context.Context, i *Idempotency, seal func(context.Context, *store.Tx) ([]byte, error)) error {
 	if !i.applied {
 		return nil
 	}
 	c := CallerOf(ctx)
 	entry := &audit.Entry{At: now(), Action: "request.keep", Outcome: audit.Allowed, Actor: actor(c.Principal), Org: string(c.Principal.Org), Request: c.Request}
 	return d.db.Write(ctx, entry, func(tx *store.Tx) error {
-		if err := tx.PutIdempotent(ctx, &store.Idempotent{ID: i.id(c), Request: i.Request[:], Answer: sealed, At: tx.Now()}, idempotencyKept.Milliseconds()); err != nil {
+		sealed, err := seal(ctx, tx)
+		if err != nil {
 			return err
 		}
-		return also(ctx, tx)
+		return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.ID(c), Request: i.Requests[0], Answer: sealed, At: tx.Now()}, idempotencyKept.Milliseconds())
 	})
 }
 

@@ -72,7 +72,7 @@ func (c *call) replay() error {
 	h := sha256.New()
 	h.Write([]byte(c.r.Method + " " + c.r.URL.RequestURI() + "\x00"))
 	h.Write(c.raw)
-	c.idem = &guard.Idempotency{Key: key, Request: c.secrets.RequestDigest(h.Sum(nil))}
+	c.idem = &guard.Idempotency{Key: key, Requests: c.secrets.RequestDigests(h.Sum(nil))}
 	answer, err := c.secrets.Replay(c.ctx, c.idem)
 	if err != nil {
 		return err

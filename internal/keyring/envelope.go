@@ -12,6 +12,7 @@ import (
 const (
 	formatOne        byte = 1
 	algorithmAES256G byte = 1 // AES-256-GCM, random 96-bit nonce, 128-bit tag (NIST SP 800-38D)
+	algorithmHPKE    byte = 2 // of slots only: HPKE (RFC 9180), see hpke.go
 )
 
 // Sizes of the parts of an envelope, in bytes.
@@ -33,6 +34,9 @@ const (
 	purposeValue = "keyturn envelope v1"
 	purposeKey   = "keyturn key v1"
 	purposeSlot  = "keyturn slot v1"
+	purposeSlot2 = "keyturn slot v2"
+	purposeProof = "keyturn slot proof v1"
+	purposeTest  = "keyturn slot test v1"
 )
 
 // Header is the clear front of an envelope. It says which key opens it, and is authenticated.
@@ -50,7 +54,9 @@ type Header struct {
 
 // ParseHeader reads the front of a whole envelope. An unknown format or algorithm is [fault.Unsupported] (a newer server
 // wrote it); a length that no envelope has, or generation 0, is [ErrDamaged].
-func ParseHeader(envelope []byte) (Header, error) {
+func ParseHeader(envelope []byte) (Header, error) { return parseHeader(envelope, algorithmAES256G) }
+
+func parseHeader(envelope []byte, algorithm byte) (Header, error) {
 	switch n := len(envelope); {
 	case n < Overhead:
 		return Header{}, damaged("envelope of %d bytes is shorter than the shortest possible, %d bytes", n, Overhead)
@@ -66,7 +72,7 @@ func ParseHeader(envelope []byte) (Header, error) {
 	switch {
 	case h.Format != formatOne:
 		return Header{}, fault.New(fault.Unsupported, "envelope has format %d, which this version does not know", h.Format)
-	case h.Algorithm != algorithmAES256G:
+	case h.Algorithm != algorithm:
 		return Header{}, fault.New(fault.Unsupported, "envelope has algorithm %d, which this version does not know", h.Algorithm)
 	case h.Generation == 0:
 		return Header{}, damaged("envelope names generation 0 of key %s", h.Key)

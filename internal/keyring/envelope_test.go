@@ -157,7 +157,9 @@ func TestWrappedKeyDoesNotOpenAsAValue(t *testing.T) {
 		}
 	}
 	_, err := w.ring.Open(place, w.rows.Slots[0].Wrapped)
-	wantKind(t, err, fault.Unavailable)
+	wantKind(t, err, fault.Unsupported)
+	_, err = w.ring.Open(keyring.Place{Record: w.rows.Slots[0].ID, Field: "value"}, w.rows.Slots[0].Proof)
+	wantDamaged(t, err)
 }
 
 func TestEnvelopeThatNamesAKeyOfAnotherLayerIsRefused(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 type key struct {
 	row   KeyRow
 	aead  func() cipher.AEAD // of instance and project keys; nil if not loaded. A function, because fmt would print key bytes
-	bytes sensitive.Value    // of index, log and tokens keys
+	bytes sensitive.Value    // of all but project keys: an instance key must be wrapped again for each new slot
 	seals *allowance
 }
 
@@ -38,8 +38,12 @@ func loadedKey(row KeyRow, raw []byte) (*key, error) {
 	k := emptyKey(row)
 	if row.Layer.sealsEnvelopes() {
 		aead := newAEAD(raw) // the key schedule is made once, here
-		clear(raw)
 		k.aead = func() cipher.AEAD { return aead }
+		if row.Layer == LayerInstance {
+			k.bytes = sensitive.New(raw)
+		} else {
+			clear(raw)
+		}
 		return k, nil
 	}
 	if row.Layer.signs() && !bytes.Equal(publicOf(raw), row.Public) {
@@ -61,6 +65,9 @@ func (k *key) with(row KeyRow) *key {
 
 // loaded tells whether the key itself is in memory.
 func (k *key) loaded() bool { return k.aead != nil || !k.bytes.Empty() }
+
+// sameBytes compares an instance, index, log or tokens key in constant time.
+func (k *key) sameBytes(raw []byte) bool { return k.bytes.Equal(sensitive.New(raw)) }
 
 func publicOf(seed []byte) []byte {
 	private := ed25519.NewKeyFromSeed(seed)

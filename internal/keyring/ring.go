@@ -19,7 +19,8 @@ import (
 type Ring struct {
 	instanceID string
 	view       atomic.Pointer[view]
-	changing   sync.Mutex // held by those who replace view, so that none overwrites another's change
+	changing   sync.Mutex     // held by those who replace view, so that none overwrites another's change
+	made       map[KeyID]*key // instance keys of Next whose rows were not told yet; guarded by changing
 
 	short struct { // keys that sealed ahead of their stored blocks
 		sync.Mutex
@@ -109,6 +110,7 @@ func (r *Ring) Add(rows ...KeyRow) error {
 	}
 	for _, row := range rows {
 		next.keys[row.ID].seals.raise(row.SealsReserved)
+		delete(r.made, row.ID)
 	}
 	r.view.Store(next)
 	return nil
@@ -121,7 +123,11 @@ func (r *Ring) admit(now, next *view, row KeyRow) (*key, error) {
 	}
 	known, ok := next.keys[row.ID]
 	switch {
-	case !ok && row.Layer == LayerInstance && row.State != StateDestroyed:
+	case !ok && row.Layer == LayerInstance && r.made[row.ID] != nil:
+		k := r.made[row.ID]
+		k.seals.left.Store(SealBlock - int64(len(now.keys)+len(now.slots))) // more than Next has used of the first block
+		return k.with(row), nil
+	case !ok && row.Layer == LayerInstance && row.State != StateDestroyed && len(row.Wrapped) == 0:
 		return nil, fault.New(fault.Unavailable, "instance key %s is not loaded: it opens with the root key only", row.ID)
 	case !ok:
 		return next.load(r.instanceID, row)
@@ -129,6 +135,9 @@ func (r *Ring) admit(now, next *view, row KeyRow) (*key, error) {
 		return nil, damaged("the row of %s now claims to be another key", known)
 	case !known.row.State.reaches(row.State):
 		return nil, fault.New(fault.Conflict, "%s is %s already; a row that says %s is older", known, known.row.State, row.State)
+	}
+	if !known.loaded() && known.row.State != StateDestroyed && row.State != StateDestroyed && len(row.Wrapped) != 0 {
+		return next.load(r.instanceID, row) // an instance key that no slot of this root key held
 	}
 	rewrapped := row.WrappedBy != known.row.WrappedBy || !bytes.Equal(row.Wrapped, known.row.Wrapped)
 	if rewrapped && row.State != StateDestroyed {
@@ -146,6 +155,12 @@ func (r *Ring) sameKey(now, next *view, known *key, row KeyRow) error {
 		return err
 	}
 	defer clear(fresh)
+	if known.row.Layer == LayerInstance { // it came out of a slot, or is at hand since
+		if !known.sameBytes(fresh) {
+			return damaged("the new wrapping of %s holds another key", known)
+		}
+		return nil
+	}
 	// The instance key of the old wrapping may be gone by now. The new wrapping is bound to this key's id all the same.
 	before, err := now.unwrap(r.instanceID, known.row)
 	if err != nil {
@@ -186,7 +201,7 @@ func (v *view) keepNeeded(rows []KeyRow) error {
 			continue
 		}
 		for _, k := range v.keys {
-			if k.row.WrappedBy == row.ID && k.row.State != StateDestroyed {
+			if k.row.WrappedBy == row.ID && k.row.State != StateDestroyed && k.row.ID != row.ID {
 				return fault.New(fault.Conflict, "instance key %s is still needed: it wraps %s", row.ID, k)
 			}
 		}
@@ -223,10 +238,13 @@ func byID(a, b KeyRow) int { return bytes.Compare(a.ID[:], b.ID[:]) }
 // instanceFirst orders rows so that a wrapping key comes before what it wraps.
 func instanceFirst(rows []KeyRow) []KeyRow {
 	rank := func(row KeyRow) int {
-		if row.Layer == LayerInstance {
+		switch {
+		case row.Layer == LayerInstance && len(row.Wrapped) == 0:
 			return 0
+		case row.Layer == LayerInstance:
+			return 1
 		}
-		return 1
+		return 2
 	}
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b KeyRow) int { return cmp.Compare(rank(a), rank(b)) })

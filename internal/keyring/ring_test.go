@@ -225,8 +225,8 @@ func TestRowsAreCopiesAndHoldNoWrappedKey(t *testing.T) {
 		clear(row.Public)
 	}
 	slots := w.ring.Slots()
-	clear(slots[0].Check)
-	if bytes.Equal(w.ring.Slots()[0].Check, slots[0].Check) {
+	clear(slots[0].Public)
+	if bytes.Equal(w.ring.Slots()[0].Public, slots[0].Public) {
 		t.Fatal("the caller holds the ring's own slot")
 	}
 	for _, row := range w.ring.Rows() {

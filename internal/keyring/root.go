@@ -27,6 +27,7 @@ const (
 	purposeRootWrap        = "keyturn root wrap v1"
 	purposeRootCheck       = "keyturn root check v1"
 	purposeRootFingerprint = "keyturn root fingerprint v1"
+	purposeRootPair        = "keyturn root key pair v1"
 )
 
 // Root is the key outside the database. The zero Root is no key: [Create] and [Unlock] refuse it. It prints as
@@ -79,6 +80,18 @@ func parseRoot(name string, text []byte) (Root, error) {
 	}
 	return Root{sensitive.New(key)}, nil
 }
+
+// RootOf makes a root key of the 32 bytes that a source of root keys gave, and takes ownership of them. Another length is
+// [fault.Invalid].
+func RootOf(key sensitive.Value) (Root, error) {
+	if key.Len() != keySize {
+		return Root{}, fault.New(fault.Invalid, "the root key has %d bytes, needed are %d", key.Len(), keySize)
+	}
+	return Root{key}, nil
+}
+
+// Bytes gives the 32 bytes that [RootOf] takes. The value is shared, not copied.
+func (r Root) Bytes() sensitive.Value { return r.key }
 
 // Hex gives the 64 lower-case characters that [ParseRoot] reads.
 func (r Root) Hex() sensitive.Value {

@@ -57,8 +57,8 @@ type KeyRow struct {
 	Project       string // project id; empty unless Layer is LayerProject
 	Generation    uint32 // from 1, one more for each turn of this layer and project
 	State         State
-	Wrapped       []byte // envelope under WrappedBy; nil for instance keys, which live in slots, and for destroyed keys
-	WrappedBy     KeyID  // zero for instance keys
+	Wrapped       []byte // envelope under WrappedBy; nil for the instance key in the slots, and for destroyed keys
+	WrappedBy     KeyID  // an instance key; zero for the one in the slots
 	CreatedMS     int64  // milliseconds since 1970, UTC
 	SealsReserved int64  // how many seals are taken out under this key, in whole blocks of SealBlock
 	Public        []byte // 32-byte Ed25519 public key (RFC 8032) of log and tokens; nil elsewhere
@@ -67,12 +67,18 @@ type KeyRow struct {
 // SlotRow is one wrapping of one generation of the instance key under one root key.
 type SlotRow struct {
 	ID          string // lower-case UUID of version 7
-	Kind        string // SlotEnvironment or SlotFile
+	Kind        string // where the root key comes from: SlotEnvironment, SlotFile or a kind of package rootkey
 	Fingerprint string // of the root key, see Root.Fingerprint
 	Key         KeyID  // the instance key generation inside
 	Wrapped     []byte // envelope whose header names the slot
-	Check       []byte // 32 bytes; tells a wrong root key before anything is opened
+	Check       []byte // 32 bytes in slots of the first format, else empty: there Public tells a wrong root key
 	CreatedMS   int64  // milliseconds since 1970, UTC
+
+	Source   string // URI of the source in the configuration, or recipients of a recovery kit; never secret
+	Kept     []byte // what the source needs to give the root key back; never secret by itself
+	Public   []byte // HPKE public key that stands for the root key; nil in slots of the first format
+	Proof    []byte // under the instance key inside: this slot was made by whoever held that key
+	ProvedMS int64  // when the root key last opened something here, unix milliseconds; 0 = never
 }
 
 // The kinds of slots.
@@ -93,7 +99,8 @@ func (k KeyRow) clone() KeyRow {
 }
 
 func (s SlotRow) clone() SlotRow {
-	s.Wrapped, s.Check = bytes.Clone(s.Wrapped), bytes.Clone(s.Check)
+	s.Wrapped, s.Check, s.Kept = bytes.Clone(s.Wrapped), bytes.Clone(s.Check), bytes.Clone(s.Kept)
+	s.Public, s.Proof = bytes.Clone(s.Public), bytes.Clone(s.Proof)
 	return s
 }
 
@@ -115,7 +122,7 @@ func (k KeyRow) scope() scope { return scope{k.Layer, k.Project} }
 
 // check finds rows that this program never writes. What is authenticated is checked again when the key is unwrapped.
 func (k KeyRow) check() error {
-	wrapped := k.Layer != LayerInstance && k.State != StateDestroyed
+	wrapped := k.State != StateDestroyed && (k.Layer != LayerInstance || len(k.Wrapped) != 0)
 	switch {
 	case k.ID.IsZero():
 		return damaged("key row has no id")

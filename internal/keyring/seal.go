@@ -89,3 +89,17 @@ func (v *view) unopenable(k *key, p Place) error {
 	}
 	return v.sealed(k, "envelope of "+p.Field+" of record "+p.Record)
 }
+
+// Reseal gives what an envelope holds under the primary key of its place. An envelope that does not lie under old comes back
+// as it is, unopened. It fails like [Ring.Open] and [Ring.Seal].
+func (r *Ring) Reseal(p Place, envelope []byte, old KeyID) ([]byte, error) {
+	if len(envelope) >= headerSize && KeyID(envelope[2:18]) != old {
+		return envelope, nil
+	}
+	v, err := r.Open(p, envelope)
+	if err != nil {
+		return nil, err
+	}
+	defer v.Wipe()
+	return r.Seal(p, v)
+}

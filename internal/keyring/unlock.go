@@ -12,19 +12,25 @@ func Create(root Root, slotKind, instanceID string, nowMS int64) (*Ring, Rows, e
 	switch {
 	case root.missing():
 		return nil, Rows{}, fault.New(fault.Invalid, "an instance needs a root key")
-	case slotKind != SlotEnvironment && slotKind != SlotFile:
-		return nil, Rows{}, fault.New(fault.Invalid, "a key slot is of kind %s or %s", SlotEnvironment, SlotFile)
+	case slotKind == "":
+		return nil, Rows{}, fault.New(fault.Invalid, "a key slot needs a kind")
 	case instanceID == "":
 		return nil, Rows{}, fault.New(fault.Invalid, "an instance needs an id")
 	}
 	row, raw := freshRow(LayerInstance, "", 1, StatePrimary, nowMS)
 	// The wrappings below are the first seals of this key, so its first block is taken out with it.
 	row.SealsReserved = SealBlock
-	rows := Rows{Slots: []SlotRow{fillSlot(root, slotKind, instanceID, row, raw, nowMS)}, Keys: []KeyRow{row}}
 	instance, err := loadedKey(row, raw)
 	if err != nil {
 		return nil, Rows{}, err
 	}
+	public := root.Public()
+	slot, err := fillSlot(instanceID, SlotRow{ID: NewSlotID(), Kind: slotKind, Fingerprint: public.Fingerprint, Public: public.Key,
+		CreatedMS: nowMS, ProvedMS: nowMS}, instance)
+	if err != nil {
+		return nil, Rows{}, err
+	}
+	rows := Rows{Slots: []SlotRow{slot}, Keys: []KeyRow{row}}
 	for _, layer := range serviceLayers() {
 		service, raw := freshRow(layer, "", 1, StatePrimary, nowMS)
 		rows.Keys = append(rows.Keys, wrap(instanceID, instance, service, raw))
@@ -36,7 +42,7 @@ func Create(root Root, slotKind, instanceID string, nowMS int64) (*Ring, Rows, e
 		return nil, Rows{}, err
 	}
 	primary := ring.view.Load().primary[scope{layer: LayerInstance}]
-	primary.seals.left.Store(SealBlock - int64(len(serviceLayers())))
+	primary.seals.left.Store(SealBlock - int64(len(serviceLayers())) - 1) // the services and the proof of the slot
 	return ring, rows, nil
 }
 
@@ -53,6 +59,9 @@ func Unlock(root Root, instanceID string, rows Rows) (*Ring, error) {
 		return nil, err
 	}
 	v := &view{keys: keys, slots: cloneSlots(rows.Slots)}
+	if err := v.openOldInstanceKeys(instanceID, rows.Keys); err != nil {
+		return nil, err
+	}
 	seen := make(map[KeyID]bool, len(rows.Keys))
 	for _, row := range rows.Keys {
 		if err := row.check(); err != nil {
@@ -79,6 +88,28 @@ func Unlock(root Root, instanceID string, rows Rows) (*Ring, error) {
 		return nil, err
 	}
 	return newRing(instanceID, v), nil
+}
+
+// openOldInstanceKeys loads instance keys that lie under a newer one, while a turn of that layer runs. The chain is as long as
+// the turns that are not finished, so it is walked until nothing more opens.
+func (v *view) openOldInstanceKeys(instanceID string, rows []KeyRow) error {
+	for again := true; again; {
+		again = false
+		for _, row := range rows {
+			if row.Layer != LayerInstance || len(row.Wrapped) == 0 || v.keys[row.ID].loaded() {
+				continue
+			}
+			if by := v.keys[row.WrappedBy]; by == nil || !by.loaded() {
+				continue
+			}
+			k, err := v.load(instanceID, row)
+			if err != nil {
+				return err
+			}
+			v.keys[row.ID], again = k, true
+		}
+	}
+	return nil
 }
 
 // NewProjectKey makes the next generation of a project's key, wrapped under the primary instance key. The first generation

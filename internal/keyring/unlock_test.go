@@ -69,8 +69,11 @@ func TestDamagedRowsAreNamed(t *testing.T) {
 	}{
 		"slot wrapping altered":    {func(_ *testing.T, w *world) { flip(w.rows.Slots[0].Wrapped, 60) }, ""},
 		"slot wrapping cut":        {func(_ *testing.T, w *world) { w.rows.Slots[0].Wrapped = w.rows.Slots[0].Wrapped[:20] }, ""},
-		"slot check altered":       {func(_ *testing.T, w *world) { flip(w.rows.Slots[0].Check, 0) }, ""},
-		"slot check missing":       {func(_ *testing.T, w *world) { w.rows.Slots[0].Check = nil }, ""},
+		"slot public key altered":  {func(_ *testing.T, w *world) { flip(w.rows.Slots[0].Public, 0) }, ""},
+		"slot public key missing":  {func(_ *testing.T, w *world) { w.rows.Slots[0].Public = nil }, ""},
+		"slot proof altered":       {func(_ *testing.T, w *world) { flip(w.rows.Slots[0].Proof, 40) }, ""},
+		"slot proof missing":       {func(_ *testing.T, w *world) { w.rows.Slots[0].Proof = nil }, ""},
+		"slot source altered":      {func(_ *testing.T, w *world) { w.rows.Slots[0].Source = "file:/elsewhere" }, ""},
 		"slot fingerprint altered": {func(_ *testing.T, w *world) { w.rows.Slots[0].Fingerprint = "0000-0000-0000-0000" }, ""},
 		"slot kind altered":        {func(_ *testing.T, w *world) { w.rows.Slots[0].Kind = keyring.SlotFile }, ""},
 		"slot of no key":           {func(_ *testing.T, w *world) { w.rows.Slots[0].Key[3]++ }, ""},
@@ -155,7 +158,7 @@ func TestCreateRefusesWhatIsMissing(t *testing.T) {
 			_, _, err := keyring.Create(keyring.Root{}, keyring.SlotFile, instance, nowMS)
 			return err
 		},
-		"kind":     func() error { _, _, err := keyring.Create(keyring.NewRoot(), "x", instance, nowMS); return err },
+		"kind":     func() error { _, _, err := keyring.Create(keyring.NewRoot(), "", instance, nowMS); return err },
 		"instance": func() error { _, _, err := keyring.Create(keyring.NewRoot(), keyring.SlotFile, "", nowMS); return err },
 		"project":  func() error { _, err := newWorld(t).ring.NewProjectKey("", nowMS); return err },
 	} {
@@ -183,7 +186,7 @@ func TestSeedsBelongToTheStoredPublicKeysAndAreCopies(t *testing.T) {
 func TestDigestIsEqualForEqualValuesOnly(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.ring.Digest(sensitive.FromString(planted)), w.ring.Digest(sensitive.FromString(planted))
-	if !bytes.Equal(a, b) || len(a) != 32 {
+	if !bytes.Equal(a, b) || len(a) != keyring.DigestSize {
 		t.Fatal("equal values have unequal digests")
 	}
 	if bytes.Equal(a, w.ring.Digest(sensitive.FromString(planted+"x"))) {
@@ -192,7 +195,7 @@ func TestDigestIsEqualForEqualValuesOnly(t *testing.T) {
 	if bytes.Equal(a, newWorld(t).ring.Digest(sensitive.FromString(planted))) {
 		t.Fatal("two instances share digests")
 	}
-	want := map[keyring.KeyID][]byte{w.ring.DigestKey(): a}
+	want := [][]byte{a}
 	if diff := cmp.Diff(want, w.ring.DigestAll(sensitive.FromString(planted))); diff != "" {
 		t.Fatal(diff)
 	}

@@ -33,6 +33,9 @@ const (
 	TokenRevoke   Action = "token.revoke"   // one's own
 	AuditRead     Action = "audit.read"     // the log and its proofs
 	InstanceRead  Action = "instance.read"  // status, doctor, keys
+	KeysManage    Action = "keys.manage"    // turn keys, add and remove slots
+	KeysTurn      Action = "keys.turn"      // a turn at work: the server itself
+	BackupManage  Action = "backup.manage"  // make, verify and drill backups
 	SessionLogin  Action = "session.login"  // anonymous
 	SessionEnd    Action = "session.end"    // one's own
 	SelfRead      Action = "self.read"      // who am I
@@ -60,6 +63,9 @@ var Actions = []struct {
 	{TokenRevoke, "revoke one's own tokens"},
 	{AuditRead, "read and verify the audit log"},
 	{InstanceRead, "see status, keys and the doctor's findings"},
+	{KeysManage, "turn keys, add, test and remove key slots"},
+	{KeysTurn, "work on a turn of a key (the server itself)"},
+	{BackupManage, "make, list, verify and drill backups of the whole instance"},
 	{SessionLogin, "log in (nobody yet)"},
 	{SessionEnd, "log out"},
 	{SelfRead, "see who one is"},

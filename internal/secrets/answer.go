@@ -8,14 +8,17 @@ import (
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/keyring"
 	"github.com/keyturn/keyturn/internal/sensitive"
+	"github.com/keyturn/keyturn/internal/store"
 )
 
 // Answers to writes may hold a token that is shown once, so what is kept for a client that asks again is sealed.
 const fieldAnswer = "idempotency.answer"
 
 func answerPlace(ctx context.Context, i *guard.Idempotency) keyring.Place {
-	return keyring.Place{Record: guard.CallerOf(ctx).Principal.ID + "/" + i.Key, Field: fieldAnswer}
+	return answerPlaceOf(i.ID(guard.CallerOf(ctx)))
 }
+
+func answerPlaceOf(id string) keyring.Place { return keyring.Place{Record: id, Field: fieldAnswer} }
 
 // kept is what is sealed: the answer, and the question that must be allowed for whoever wants it again.
 type kept struct {
@@ -47,14 +50,18 @@ func (s *Service) Keep(ctx context.Context, i *guard.Idempotency, answer []byte)
 	if err != nil {
 		return err
 	}
-	sealed, err := s.ring.Seal(answerPlace(ctx, i), sensitive.New(plain))
-	if err != nil {
-		return err
-	}
-	return s.door.Keep(ctx, i, sealed, s.saveReservations)
+	return s.door.Keep(ctx, i, func(ctx context.Context, tx *store.Tx) ([]byte, error) {
+		sealed, err := s.ring.Seal(answerPlace(ctx, i), sensitive.New(plain))
+		if err != nil {
+			return nil, err
+		}
+		return sealed, s.keys.Reserve(ctx, tx)
+	})
 }
 
-// RequestDigest keys the hash of a request, so that a stolen database cannot be used to guess the values that were in it.
-func (s *Service) RequestDigest(hash []byte) [32]byte {
-	return [32]byte(s.ring.Digest(sensitive.New(append([]byte("idempotency\x00"), hash...))))
+// RequestDigests keys the hash of a request, so that a stolen database cannot be used to guess the values that were in it;
+// under today's index key first, then under those of an overlap.
+func (s *Service) RequestDigests(hash []byte) [][]byte {
+	v := sensitive.New(append([]byte("idempotency\x00"), hash...))
+	return append([][]byte{s.ring.Digest(v)}, s.ring.DigestAll(v)...)
 }

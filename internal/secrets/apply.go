@@ -145,7 +145,7 @@ func (d *draft) sameValue(s *secretDraft, v sensitive.Value) bool {
 	if s.value != nil {
 		return s.value.Equal(v)
 	}
-	return s.row.Digest != nil && sensitive.New(s.row.Digest).Equal(sensitive.New(d.s.ring.Digest(v)))
+	return s.row.Digest != nil && d.s.ring.DigestFits(v, s.row.Digest)
 }
 
 func (d *draft) setComment(s *secretDraft, c *Change, attrs *domain.Attributes, effect *Effect) error {

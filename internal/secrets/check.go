@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/keyturn/keyturn/internal/guard"
-	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
@@ -65,7 +64,7 @@ func (c *checker) state(row *store.Secret) error {
 		c.report(name, "its value does not open in its place: it was altered, swapped or put back from another version")
 		return nil
 	}
-	if !sensitive.New(row.Digest).Equal(sensitive.New(c.s.ring.Digest(v))) {
+	if !c.s.ring.DigestFits(v, row.Digest) {
 		c.report(name, "the digest of its value is not that of the value")
 	}
 	if _, err := c.s.openComment(c.p, row); err != nil {

@@ -114,7 +114,7 @@ func (d *draft) save(ctx context.Context, c *Commit) (id domain.CommitID, revisi
 			return "", 0, err
 		}
 	}
-	return id, revision, d.s.saveReservations(ctx, d.tx)
+	return id, revision, d.s.keys.Reserve(ctx, d.tx)
 }
 
 func (d *draft) saveEnv(ctx context.Context, e *envDraft) error {

@@ -2,13 +2,13 @@ package secrets
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
@@ -16,7 +16,7 @@ import (
 // when a project or environment changes.
 type directory struct {
 	db   *store.DB
-	ring *keyring.Ring
+	keys *keys.Service
 	mu   sync.RWMutex
 	// generation tells whether something changed while an organisation was being loaded.
 	generation int
@@ -34,8 +34,8 @@ type projectDirectory struct {
 	list []store.Environment
 }
 
-func newDirectory(db *store.DB, ring *keyring.Ring) *directory {
-	return &directory{db: db, ring: ring, orgs: map[domain.OrgID]*orgDirectory{}}
+func newDirectory(db *store.DB, k *keys.Service) *directory {
+	return &directory{db: db, keys: k, orgs: map[domain.OrgID]*orgDirectory{}}
 }
 
 func (d *directory) forget() {
@@ -88,27 +88,9 @@ func (d *directory) org(ctx context.Context, id domain.OrgID) (*orgDirectory, er
 
 // loadKeys loads the keys of projects that other servers made since this one started.
 func (d *directory) loadKeys(ctx context.Context, projects []store.Project) error {
-	has := map[string]bool{}
-	for _, row := range d.ring.Rows() {
-		has[row.Project] = true
-	}
-	if !slices.ContainsFunc(projects, func(p store.Project) bool { return !has[string(p.ID)] }) {
-		return nil
-	}
-	rows, err := d.db.KeyGenerations(ctx)
-	if err != nil {
-		return err
-	}
-	for _, k := range rows {
-		if k.Project == "" || has[string(k.Project)] {
-			continue
-		}
-		row, err := keyRow(k)
-		if err == nil {
-			err = d.ring.Add(row)
-		}
-		if err != nil {
-			return err
+	for _, p := range projects {
+		if _, ok := d.keys.Ring().Primary(keyring.LayerProject, string(p.ID)); !ok {
+			return d.keys.Refresh(ctx)
 		}
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/policy"
-	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
@@ -24,7 +23,7 @@ type Health struct {
 func (s *Service) Health(ctx context.Context, p guard.Permit, now int64) (Health, error) {
 	var h Health
 	envsOf := map[string]map[domain.EnvID]int{}
-	empty := string(s.ring.Digest(sensitive.Value{}))
+	empty := s.emptyDigests()
 	err := s.scan(ctx, p, "", func(pl place, path domain.Path, row *store.Secret) error {
 		if row.Attrs.Public {
 			return nil
@@ -42,7 +41,7 @@ func (s *Service) Health(ctx context.Context, p guard.Permit, now int64) (Health
 		if !p.Can(policy.SecretRead, pl.resource(path)) || row.Digest == nil {
 			return nil
 		}
-		if d := string(row.Digest); d != empty {
+		if d := string(row.Digest); !empty[d] {
 			if envsOf[d] == nil {
 				envsOf[d] = map[domain.EnvID]int{}
 			}

@@ -98,7 +98,7 @@ func (s *Service) SetPersonal(ctx context.Context, ref EnvRef, path domain.Path,
 			if err := tx.PutPersonal(ctx, &row); err != nil {
 				return err
 			}
-			if err := s.saveReservations(ctx, tx); err != nil {
+			if err := s.keys.Reserve(ctx, tx); err != nil {
 				return err
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/policy"
 	"github.com/keyturn/keyturn/internal/store"
 )
@@ -57,10 +58,10 @@ func (s *Service) CreateProject(ctx context.Context, slug domain.Slug, name doma
 		if err != nil {
 			return err
 		}
-		if err := SaveKeys(ctx, tx, keyring.Rows{Keys: []keyring.KeyRow{key}}); err != nil {
+		if err := keys.Save(ctx, tx, keyring.Rows{Keys: []keyring.KeyRow{key}}); err != nil {
 			return err
 		}
-		if err := s.saveReservations(ctx, tx); err != nil {
+		if err := s.keys.Reserve(ctx, tx); err != nil {
 			return err
 		}
 		for i, slug := range envs {

@@ -117,10 +117,10 @@ func (s *Service) Reuse(ctx context.Context, project string) ([]Located, error) 
 	if err != nil {
 		return nil, err
 	}
-	empty := string(s.ring.Digest(sensitive.Value{}))
+	empty := s.emptyDigests()
 	var out [][]Located
 	for digest, group := range groups {
-		if len(group) > 1 && digest != empty {
+		if len(group) > 1 && !empty[digest] {
 			slices.SortFunc(group, byPlace)
 			out = append(out, group)
 		}
@@ -162,7 +162,7 @@ func (s *Service) Search(ctx context.Context, project, text string) ([]Located, 
 func (s *Service) Where(ctx context.Context, value sensitive.Value) ([]Located, error) {
 	var out []Located
 	err := s.door.Read(ctx, reportOp(ctx, "where"), func(p guard.Permit) error {
-		now, old, err := s.db.SecretsWithDigest(ctx, p.Org(), s.ring.Digest(value))
+		now, old, err := s.db.SecretsWithDigest(ctx, p.Org(), s.ring.DigestAll(value)...)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/policy"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
@@ -21,6 +22,7 @@ import (
 type Service struct {
 	db    *store.DB
 	door  *guard.Door
+	keys  *keys.Service
 	ring  *keyring.Ring
 	dir   *directory
 	cache *cache
@@ -30,12 +32,13 @@ type Service struct {
 }
 
 // New builds the service. cacheBytes bounds the memory for sealed values that are kept at hand.
-func New(db *store.DB, door *guard.Door, ring *keyring.Ring, cacheBytes int64) *Service {
-	s := &Service{db: db, door: door, ring: ring, dir: newDirectory(db, ring), cache: newCache(db, cacheBytes),
+func New(db *store.DB, door *guard.Door, k *keys.Service, cacheBytes int64) *Service {
+	s := &Service{db: db, door: door, keys: k, ring: k.Ring(), dir: newDirectory(db, k), cache: newCache(db, cacheBytes),
 		watching: watchers{all: map[chan store.Feed]domain.EnvID{}}}
 	// Until the first commit is heard of, tags are those of this start alone: what happened before it is not known.
 	s.heard.Store(-time.Now().UnixNano())
 	db.Hear(s.Hear)
+	k.Hold(s)
 	return s
 }
 
@@ -91,6 +94,9 @@ func (s *Service) open(p guard.Permit, row *store.Secret) (sensitive.Value, erro
 	}
 	v, err := s.ring.Open(valuePlace(row), row.Value)
 	if err != nil {
+		v, err = s.openAnew(valuePlace(row), row, func(fresh *store.Secret) []byte { return fresh.Value }, err)
+	}
+	if err != nil {
 		return v, fmt.Errorf("open version %d of %s: %w", row.Version, row.Name, err)
 	}
 	return v, nil
@@ -101,6 +107,9 @@ func (s *Service) openComment(p guard.Permit, row *store.Secret) (sensitive.Valu
 		return sensitive.Value{}, nil
 	}
 	v, err := s.ring.Open(commentPlace(row), row.Comment)
+	if err != nil {
+		v, err = s.openAnew(commentPlace(row), row, func(fresh *store.Secret) []byte { return fresh.Comment }, err)
+	}
 	if err != nil {
 		return v, fmt.Errorf("open the comment of %s: %w", row.Name, err)
 	}

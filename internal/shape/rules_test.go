@@ -7,7 +7,7 @@ const module = "github.com/keyturn/keyturn"
 // here that it equals or lies under. It may import rooms of lower floors and its own room; nothing imports upwards, and
 // neighbours do not import each other. A package of internal that is on no floor fails: draw it first.
 var floors = [...][]string{
-	{"internal/sensitive", "internal/fault", "api"},
+	{"internal/sensitive", "internal/fault", "internal/crashpoint", "api"},
 	{"internal/domain"},
 	{"internal/scan", "internal/dbuser", "internal/runner", "internal/term", "internal/config", "internal/format", "internal/rootkey", "internal/bucket", "client"},
 	{"internal/policy", "internal/keyring", "internal/audit", "internal/store"},
@@ -49,7 +49,7 @@ type rule struct {
 
 var rules = [...]rule{
 	{
-		of: []string{"internal/sensitive", "internal/fault", "api"}, only: []string{}, std: true,
+		of: []string{"internal/sensitive", "internal/fault", "internal/crashpoint", "api"}, only: []string{}, std: true,
 		reason: "everything stands on the ground, so the ground stands on the standard library only",
 	},
 	{
@@ -119,9 +119,10 @@ var combination = struct {
 	of, by []string
 	reason string
 }{
-	of:     []string{"internal/policy", "internal/audit", "internal/store"},
-	by:     []string{"internal/guard", "internal/evidence", "internal/server"},
-	reason: "deciding, recording and storing meet at the one door, guard; evidence compares log and data; server builds them",
+	of: []string{"internal/policy", "internal/audit", "internal/store"},
+	by: []string{"internal/guard", "internal/keys", "internal/evidence", "internal/backup", "internal/server"},
+	reason: "deciding, recording and storing meet at the one door, guard; evidence compares log and data; keys and backup sign " +
+		"what they say of the data with the log's key; server builds them",
 }
 
 // printers may write to standard output: the command line's data and its terminal manners.

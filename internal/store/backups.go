@@ -64,11 +64,6 @@ func (q Queries) Backups(ctx context.Context) ([]Backup, error) {
 // PutBackup stores what is known of one.
 func (tx *Tx) PutBackup(ctx context.Context, row *Backup) error { return backups.put(ctx, tx, row) }
 
-// DropKeySlot removes a slot of the instance that a backup was made of.
-func (tx *Tx) DropKeySlot(ctx context.Context, row *KeySlot) error {
-	return keySlots.remove(ctx, tx, row)
-}
-
 // RevokeCredentials revokes every token, session and client secret that still works, and gives their number.
 func (tx *Tx) RevokeCredentials(ctx context.Context) (int, error) {
 	all, err := tokens.list(ctx, tx, "WHERE revoked_at = 0 ORDER BY id")

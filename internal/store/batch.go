@@ -62,7 +62,7 @@ func (w *writer) change(ctx context.Context, j *job, now int64, alone bool) erro
 			return err
 		}
 	}
-	before := w.inst.FeedSeq
+	before := w.inst
 	tx := &Tx{w: w, ctx: ctx, now: now}
 	tx.Queries = Queries{tx}
 	j.err = tx.run(j)
@@ -75,7 +75,7 @@ func (w *writer) change(ctx context.Context, j *job, now int64, alone bool) erro
 		_, err := w.exec(ctx, "RELEASE SAVEPOINT job")
 		return err
 	}
-	w.inst.FeedSeq = before
+	w.inst = before
 	if err := w.undo(ctx, alone); err != nil {
 		if tx.broken != nil {
 			return tx.broken // what broke the transaction, not what came of it
@@ -120,7 +120,7 @@ func (w *writer) begin(ctx context.Context) error {
 		return w.abandon(ctx, err)
 	}
 	if w.guard != nil {
-		if err := w.guard(w.inst.Epoch); err != nil {
+		if err := w.guard(ctx, Queries{w}, w.inst.Epoch); err != nil {
 			return w.abandon(ctx, err)
 		}
 	}
@@ -200,7 +200,7 @@ func (w *writer) appendLog(ctx context.Context, batch []*job) (*audit.Tree, erro
 		leaves = leaves[n:]
 	}
 	root := tree.Root()
-	_, err := w.exec(ctx, "UPDATE instance SET log_size = ?, log_root = ?, feed_seq = ? WHERE one = 1", tree.Size(), root[:], w.inst.FeedSeq)
+	_, err := w.exec(ctx, "UPDATE instance SET log_size = ?, log_root = ?, feed_seq = ?, epoch = ? WHERE one = 1", tree.Size(), root[:], w.inst.FeedSeq, w.inst.Epoch)
 	return tree, err
 }
 

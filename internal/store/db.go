@@ -35,6 +35,9 @@ type Engine struct {
 	Lost func(err error) bool
 	// Shared is true when other servers may write to the same database.
 	Shared bool
+	// Scrub makes sure that what was deleted or replaced is gone from the files as well; needles are byte strings that must
+	// not be found in them afterwards. It may take as long as copying the database.
+	Scrub func(ctx context.Context, needles [][]byte) error
 	// Close gives up locks and pools.
 	Close func() error
 	// Abandon gives up locks and leaves the files exactly as they are, for a start that is refused: closing would settle
@@ -101,6 +104,14 @@ func Peek(ctx context.Context, e *Engine) (*DB, error) {
 	}
 	return db, nil
 }
+
+// Scrub makes sure that what was deleted or replaced is gone from the files of the database as well.
+func (db *DB) Scrub(ctx context.Context, needles ...[]byte) error {
+	return db.classify(db.engine.Scrub(ctx, needles))
+}
+
+// Submitted counts what was given to the writer since the start. Work in the background looks at it to see whether it is alone.
+func (db *DB) Submitted() int64 { return db.writer.submitted.Load() }
 
 // Name tells the engine: "sqlite" or "postgres".
 func (db *DB) Name() string { return db.engine.Name }

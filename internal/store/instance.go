@@ -24,6 +24,21 @@ func (q Queries) KeyGenerations(ctx context.Context) ([]KeyGeneration, error) {
 	return keyGenerations.list(ctx, q.q, "ORDER BY id")
 }
 
+// KeySlot finds one.
+func (q Queries) KeySlot(ctx context.Context, id string) (KeySlot, error) {
+	return keySlots.one(ctx, q.q, "WHERE id = ?", id)
+}
+
+// KeyGeneration finds one key.
+func (q Queries) KeyGeneration(ctx context.Context, id string) (KeyGeneration, error) {
+	return keyGenerations.one(ctx, q.q, "WHERE id = ?", id)
+}
+
+// KeysWrappedBy lists up to limit keys that lie under an instance key.
+func (q Queries) KeysWrappedBy(ctx context.Context, id string, limit int64) ([]KeyGeneration, error) {
+	return keyGenerations.list(ctx, q.q, "WHERE wrapped_by = ? ORDER BY id LIMIT ?", id, limit)
+}
+
 // PutKeySlots stores slots.
 func (tx *Tx) PutKeySlots(ctx context.Context, rows ...*KeySlot) error {
 	return keySlots.put(ctx, tx, rows...)
@@ -32,6 +47,11 @@ func (tx *Tx) PutKeySlots(ctx context.Context, rows ...*KeySlot) error {
 // PutKeyGenerations stores keys.
 func (tx *Tx) PutKeyGenerations(ctx context.Context, rows ...*KeyGeneration) error {
 	return keyGenerations.put(ctx, tx, rows...)
+}
+
+// RemoveKeySlot removes one.
+func (tx *Tx) RemoveKeySlot(ctx context.Context, row *KeySlot) error {
+	return keySlots.remove(ctx, tx, row)
 }
 
 // ReserveSeals adds a block to the seals that are taken out under a key and gives the new count.
@@ -62,8 +82,11 @@ func (db *DB) Found(ctx context.Context, id string, now int64) error {
 	return db.classify(err)
 }
 
-// Fence sets the check that every write transaction makes of the epoch it finds. Call it before the first write.
-func (db *DB) Fence(check func(epoch int64) error) { db.writer.guard = check }
+// Fence sets the check that every write transaction makes of the epoch it finds, before anything else; it may ask the
+// database inside the transaction. An error keeps the transaction from going on. Call it before the first write.
+func (db *DB) Fence(check func(ctx context.Context, q Queries, epoch int64) error) {
+	db.writer.guard = check
+}
 
 // FeedSince lists changes after seq, oldest first.
 func (q Queries) FeedSince(ctx context.Context, seq int64) ([]Feed, error) {
@@ -94,7 +117,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 	walks := []func(context.Context, querier, func(string, string, [32]byte) error) error{
 		orgs.digests, projects.digests, environments.digests, commits.digests, folders.digests, secretRows.digests,
 		personals.digests, persons.digests, identities.digests, clientSecrets.digests, tokens.digests, grants.digests,
-		keySlots.digests, keyGenerations.digests,
+		keySlots.digests, keyGenerations.digests, keyTurns.digests,
 	}
 	for _, walk := range walks {
 		if err := walk(ctx, q.q, yield); err != nil {

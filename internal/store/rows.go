@@ -197,6 +197,37 @@ type KeySlot struct {
 	Wrapped     []byte `db:"wrapped"`
 	Check       []byte `db:"key_check"`
 	CreatedAt   int64  `db:"created_at"`
+	Source      string `db:"source"`
+	Kept        []byte `db:"kept"`
+	Public      []byte `db:"public"`
+	Proof       []byte `db:"proof"`
+	ProvedAt    int64  `db:"proved_at,volatile"`
+}
+
+// KeyTurn is one turn of one key, running or over.
+type KeyTurn struct {
+	ID        string           `db:"id,key"`
+	Layer     string           `db:"layer"`
+	Project   domain.ProjectID `db:"project_id"`
+	Old       string           `db:"old_key"`
+	New       string           `db:"new_key"`
+	Stage     string           `db:"stage"`
+	Cause     string           `db:"cause"`
+	ActorKind string           `db:"actor_kind"`
+	ActorID   string           `db:"actor_id"`
+	ActorName string           `db:"actor_name"`
+	KeepOld   bool             `db:"keep_old"`
+	StartedAt int64            `db:"started_at"`
+	DueAt     int64            `db:"due_at"`
+	EndedAt   int64            `db:"ended_at"`
+	Paused    bool             `db:"paused"`
+	Rate      int64            `db:"rate"`
+	Done      int64            `db:"done,volatile"`
+	Total     int64            `db:"total,volatile"`
+	Problem   string           `db:"problem,volatile"`
+	Census    string           `db:"census"`
+	Handover  string           `db:"handover"`
+	Trace     string           `db:"trace"`
 }
 
 // KeyGeneration is one life of a key, in the form of a row.
@@ -263,6 +294,7 @@ var (
 	grants         = newTable[Grant]("role_grant", true)
 	keySlots       = newTable[KeySlot]("key_slot", true)
 	keyGenerations = newTable[KeyGeneration]("key_generation", true)
+	keyTurns       = newTable[KeyTurn]("key_turn", true)
 	idempotents    = newTable[Idempotent]("idempotency", false)
 	feedRows       = newTable[Feed]("feed", false)
 )

@@ -199,13 +199,20 @@ func (q Queries) StatesBetween(ctx context.Context, env domain.EnvID, from, to i
 	return states, nil
 }
 
-// SecretsWithDigest finds every state, current or replaced, whose value has the digest.
-func (q Queries) SecretsWithDigest(ctx context.Context, org domain.OrgID, digest []byte) (now, old []Secret, err error) {
-	now, err = secretRows.list(ctx, q.q, "WHERE org_id = ? AND digest = ? ORDER BY id", string(org), digest)
+// SecretsWithDigest finds every state, current or replaced, whose value has one of the digests.
+func (q Queries) SecretsWithDigest(ctx context.Context, org domain.OrgID, digests ...[]byte) (now, old []Secret, err error) {
+	if len(digests) == 0 {
+		return nil, nil, nil
+	}
+	where, args := "WHERE org_id = ? AND digest IN ("+strings.TrimSuffix(strings.Repeat("?, ", len(digests)), ", ")+") ORDER BY id", []any{string(org)}
+	for _, d := range digests {
+		args = append(args, d)
+	}
+	now, err = secretRows.list(ctx, q.q, where, args...)
 	if err != nil {
 		return nil, nil, err
 	}
-	old, err = secretHistory.list(ctx, q.q, "WHERE org_id = ? AND digest = ? ORDER BY id, revision DESC", string(org), digest)
+	old, err = secretHistory.list(ctx, q.q, where+", revision DESC", args...)
 	return now, old, err
 }
 

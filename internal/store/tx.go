@@ -104,3 +104,10 @@ func (tx *Tx) Announce(ctx context.Context, f Feed) error {
 
 // Epoch is the fencing epoch that the transaction runs under.
 func (tx *Tx) Epoch() int64 { return tx.w.inst.Epoch }
+
+// MoveEpoch begins the next fencing epoch with this change and gives its number: every server that writes after it must know
+// the keys as they are now.
+func (tx *Tx) MoveEpoch() int64 {
+	tx.w.inst.Epoch++
+	return tx.w.inst.Epoch
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/keyturn/keyturn/internal/audit"
@@ -43,17 +44,19 @@ type writer struct {
 	mu    sync.Mutex // guards queue, closed
 	queue []*job
 	// wake holds one token when the queue may have become non-empty.
-	wake    chan struct{}
-	closed  bool
-	stopped chan struct{}
-	once    sync.Once // starts the goroutine with the first job
+	wake   chan struct{}
+	closed bool
+	// submitted counts the callers.
+	submitted atomic.Int64
+	stopped   chan struct{}
+	once      sync.Once // starts the goroutine with the first job
 
 	// The rest belongs to the goroutine.
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
 	tree  *audit.Tree // nil: must be restored
 	inst  Instance
-	guard func(epoch int64) error // fencing: refuses a transaction under keys that are out of date
+	guard func(ctx context.Context, q Queries, epoch int64) error // fencing: refuses a transaction under keys that are out of date
 }
 
 func newWriter(db *DB) *writer {
@@ -73,6 +76,7 @@ func (w *writer) submit(j *job) error {
 	if j.entry.At <= 0 {
 		j.entry.At = time.Now().UnixMilli()
 	}
+	w.submitted.Add(1)
 	j.done = make(chan struct{})
 	if j.run == nil {
 		j.parts = encode(j.entry)

@@ -29,7 +29,7 @@ const (
 	connectTimeout = 10 * time.Second
 )
 
-var words = regexp.MustCompile(`\b(BLOB|INTEGER|TEXT)\b|\) STRICT\b`)
+var words = regexp.MustCompile(`\b(BLOB|INTEGER|TEXT)\b|\) STRICT\b|\bX'[0-9A-F]*'`)
 
 // schema adapts the text of a migration. Text compares by bytes, as it does on SQLite, whatever language the database has.
 func schema(text string) string {
@@ -41,8 +41,10 @@ func schema(text string) string {
 			return "BIGINT"
 		case "TEXT":
 			return `TEXT COLLATE "C"`
+		case ") STRICT":
+			return ")"
 		}
-		return ")"
+		return `'\x` + strings.Trim(w, "X'") + `'::bytea`
 	})
 }
 

@@ -113,7 +113,7 @@ func RunShared(t *testing.T, fresh Fresh) {
 		place := fresh(t)
 		one := Found(t, place)
 		two := Open(t, place)
-		two.Fence(func(epoch int64) error {
+		two.Fence(func(_ context.Context, _ store.Queries, epoch int64) error {
 			if epoch > 1 {
 				return fault.New(fault.Sealed, "the keys of this server are out of date")
 			}

@@ -286,7 +286,7 @@ func writing(t *testing.T, fresh Fresh) {
 		var epochs atomic.Int64
 		var stale atomic.Bool
 		stale.Store(true)
-		db.Fence(func(epoch int64) error {
+		db.Fence(func(_ context.Context, _ store.Queries, epoch int64) error {
 			epochs.Store(epoch)
 			if stale.Load() {
 				return fault.New(fault.Sealed, "the keys of this server are out of date")

@@ -1,4 +1,4 @@
-package secrets
+package keys
 
 import (
 	"context"
@@ -9,19 +9,19 @@ import (
 	"github.com/keyturn/keyturn/internal/store"
 )
 
-// LoadKeys reads all slots and keys.
-func LoadKeys(ctx context.Context, q store.Queries) (keyring.Rows, error) {
+// Load reads all slots and keys.
+func Load(ctx context.Context, q store.Queries) (keyring.Rows, error) {
 	var rows keyring.Rows
 	slots, err := q.KeySlots(ctx)
 	if err != nil {
 		return rows, err
 	}
 	for _, s := range slots {
-		id, err := keyring.ParseKeyID(s.Key)
+		row, err := slotRow(s)
 		if err != nil {
-			return rows, fault.Wrap(fault.Internal, err, "key slot %s is damaged", s.ID)
+			return rows, err
 		}
-		rows.Slots = append(rows.Slots, keyring.SlotRow{ID: s.ID, Kind: s.Kind, Fingerprint: s.Fingerprint, Key: id, Wrapped: s.Wrapped, Check: s.Check, CreatedMS: s.CreatedAt})
+		rows.Slots = append(rows.Slots, row)
 	}
 	keys, err := q.KeyGenerations(ctx)
 	if err != nil {
@@ -37,6 +37,20 @@ func LoadKeys(ctx context.Context, q store.Queries) (keyring.Rows, error) {
 	return rows, nil
 }
 
+func slotRow(s store.KeySlot) (keyring.SlotRow, error) {
+	id, err := keyring.ParseKeyID(s.Key)
+	if err != nil {
+		return keyring.SlotRow{}, fault.Wrap(fault.Internal, err, "key slot %s is damaged", s.ID)
+	}
+	return keyring.SlotRow{ID: s.ID, Kind: s.Kind, Fingerprint: s.Fingerprint, Key: id, Wrapped: s.Wrapped, Check: s.Check, CreatedMS: s.CreatedAt,
+		Source: s.Source, Kept: s.Kept, Public: s.Public, Proof: s.Proof, ProvedMS: s.ProvedAt}, nil
+}
+
+func storedSlot(s keyring.SlotRow) *store.KeySlot {
+	return &store.KeySlot{ID: s.ID, Kind: s.Kind, Fingerprint: s.Fingerprint, Key: s.Key.String(), Wrapped: s.Wrapped, Check: s.Check, CreatedAt: s.CreatedMS,
+		Source: s.Source, Kept: s.Kept, Public: s.Public, Proof: s.Proof, ProvedAt: s.ProvedMS}
+}
+
 func keyRow(k store.KeyGeneration) (keyring.KeyRow, error) {
 	row := keyring.KeyRow{Layer: keyring.Layer(k.Layer), Project: string(k.Project), Generation: uint32(k.Generation),
 		State: keyring.State(k.State), Wrapped: k.Wrapped, CreatedMS: k.CreatedAt, SealsReserved: k.SealsReserved, Public: k.Public}
@@ -50,20 +64,24 @@ func keyRow(k store.KeyGeneration) (keyring.KeyRow, error) {
 	return row, nil
 }
 
-// SaveKeys stores slots and keys.
-func SaveKeys(ctx context.Context, tx *store.Tx, rows keyring.Rows) error {
+func storedKey(k keyring.KeyRow) *store.KeyGeneration {
+	g := &store.KeyGeneration{ID: k.ID.String(), Layer: string(k.Layer), Project: domain.ProjectID(k.Project), Generation: int64(k.Generation),
+		State: string(k.State), Wrapped: k.Wrapped, CreatedAt: k.CreatedMS, SealsReserved: k.SealsReserved, Public: k.Public}
+	if !k.WrappedBy.IsZero() {
+		g.WrappedBy = k.WrappedBy.String()
+	}
+	return g
+}
+
+// Save stores slots and keys.
+func Save(ctx context.Context, tx *store.Tx, rows keyring.Rows) error {
 	var slots []*store.KeySlot
 	for _, s := range rows.Slots {
-		slots = append(slots, &store.KeySlot{ID: s.ID, Kind: s.Kind, Fingerprint: s.Fingerprint, Key: s.Key.String(), Wrapped: s.Wrapped, Check: s.Check, CreatedAt: s.CreatedMS})
+		slots = append(slots, storedSlot(s))
 	}
 	var keys []*store.KeyGeneration
 	for _, k := range rows.Keys {
-		g := &store.KeyGeneration{ID: k.ID.String(), Layer: string(k.Layer), Project: domain.ProjectID(k.Project), Generation: int64(k.Generation),
-			State: string(k.State), Wrapped: k.Wrapped, CreatedAt: k.CreatedMS, SealsReserved: k.SealsReserved, Public: k.Public}
-		if !k.WrappedBy.IsZero() {
-			g.WrappedBy = k.WrappedBy.String()
-		}
-		keys = append(keys, g)
+		keys = append(keys, storedKey(k))
 	}
 	if err := tx.PutKeySlots(ctx, slots...); err != nil {
 		return err
@@ -71,9 +89,9 @@ func SaveKeys(ctx context.Context, tx *store.Tx, rows keyring.Rows) error {
 	return tx.PutKeyGenerations(ctx, keys...)
 }
 
-// saveReservations persists the blocks of seals that were begun in this transaction, so that a crash cannot make a
+// Reserve persists the blocks of seals that were begun in this transaction, so that a crash cannot make a
 // generation forget how often it was used. Servers on one database add to the same count.
-func (s *Service) saveReservations(ctx context.Context, tx *store.Tx) error {
+func (s *Service) Reserve(ctx context.Context, tx *store.Tx) error {
 	rows := s.ring.Reservations()
 	for i := range rows {
 		reserved, err := tx.ReserveSeals(ctx, rows[i].ID.String(), keyring.SealBlock)

@@ -1,0 +1,284 @@
+package keys
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/keyturn/keyturn/internal/crashpoint"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/policy"
+	"github.com/keyturn/keyturn/internal/store"
+)
+
+const (
+	// idleEvery is how often the worker looks at the schedule, and at turns that wait for something.
+	idleEvery = 15 * time.Second
+	// retryAfter is the pause after a failure: the disk may be full, the database away.
+	retryAfter = 2 * time.Second
+
+	// A slice is what one transaction moves. While others use the server it is so small that it hides in the transaction that
+	// their entries need anyway; when nobody does, it is as large as pays.
+	minSlice, maxSlice = 64, 4096
+)
+
+// Run works on turns until the context ends. Every server of a database runs one.
+func (s *Service) Run(ctx context.Context) {
+	ctx = s.system(ctx)
+	for ctx.Err() == nil {
+		wait := idleEvery
+		if s.relock.Load() {
+			if err := s.reunlock(ctx); err != nil && ctx.Err() == nil {
+				slog.Warn("the root key cannot be fetched, so the keys that another server turned cannot be used", "error", err)
+				wait = retryAfter
+			}
+		} else if err := s.Refresh(ctx); err == nil {
+			wait = s.work(ctx)
+		} else {
+			wait = retryAfter
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.wake:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// work takes every turn that runs as far as it goes, and tells when to look again.
+func (s *Service) work(ctx context.Context) time.Duration {
+	s.beginDue(ctx)
+	turns, err := s.db.RunningKeyTurns(ctx)
+	if err != nil {
+		return retryAfter
+	}
+	wait := idleEvery
+	for _, t := range turns {
+		for ctx.Err() == nil && !t.Paused {
+			went, err := s.step(ctx, &t)
+			if err != nil && ctx.Err() == nil {
+				slog.Warn("a turn of a key cannot go on", "turn", t.ID, "layer", t.Layer, "error", err)
+				s.complain(ctx, t, err)
+				wait = min(wait, retryAfter)
+			}
+			if err != nil || !went {
+				break
+			}
+			if t, err = s.db.KeyTurn(ctx, t.ID); err != nil || t.EndedAt != 0 {
+				break
+			}
+		}
+	}
+	return wait
+}
+
+// step does the next piece of a turn and tells whether there was any.
+func (s *Service) step(ctx context.Context, t *store.KeyTurn) (went bool, err error) {
+	switch t.Stage {
+	case stageMoving:
+		return s.move(ctx, t)
+	case stageOverlap:
+		if t.DueAt == 0 || time.Now().UnixMilli() < t.DueAt {
+			return false, nil
+		}
+		return true, s.advance(ctx, t, "settle", s.settle)
+	case stageSettled:
+		crashpoint.At("keys.settled")
+		return true, s.count(ctx, t)
+	case stageCounted:
+		crashpoint.At("keys.counted")
+		if t.KeepOld {
+			return true, s.advance(ctx, t, "end", s.end)
+		}
+		return true, s.advance(ctx, t, "destroy", s.destroy)
+	case stageScrubbing:
+		crashpoint.At("keys.destroyed")
+		if err := s.scrub(ctx, t); err != nil {
+			return false, err
+		}
+		crashpoint.At("keys.scrubbed")
+		return true, s.advance(ctx, t, "end", s.end)
+	}
+	return false, nil
+}
+
+// advance does one transaction of a turn, if it still stands where it was.
+func (s *Service) advance(ctx context.Context, t *store.KeyTurn, what string, work func(context.Context, *store.Tx, guard.Permit, *store.KeyTurn) error) error {
+	op := guard.Op{Action: policy.KeysTurn, Detail: map[string]string{"turn": t.ID, "keys": what, "layer": t.Layer, "project": string(t.Project)}}
+	err := s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
+		now, err := tx.KeyTurn(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		if now.EndedAt != 0 || now.Paused || now.Stage != t.Stage {
+			return store.ErrUndo
+		}
+		return work(ctx, tx, p, &now)
+	})
+	crashpoint.At("keys." + what + ".after")
+	return err
+}
+
+// move moves one slice.
+func (s *Service) move(ctx context.Context, t *store.KeyTurn) (bool, error) {
+	old, err := keyring.ParseKeyID(t.Old)
+	if err != nil {
+		return false, fault.Wrap(fault.Internal, err, "turn %s is damaged", t.ID)
+	}
+	pace := s.speed.of(t)
+	limit, damages := pace.next(), pace.damages
+	var moved int64
+	began, others := time.Now(), s.db.Submitted()
+	settled := false
+	err = s.advance(ctx, t, "move", func(ctx context.Context, tx *store.Tx, p guard.Permit, now *store.KeyTurn) error {
+		var err error
+		if moved, err = s.slice(ctx, tx, now, old, damages, limit); err != nil {
+			return err
+		}
+		if moved == 0 && len(damages.all) == 0 {
+			settled = true
+			return s.settle(ctx, tx, p, now)
+		}
+		if err := s.Reserve(ctx, tx); err != nil {
+			return err
+		}
+		return tx.AdvanceKeyTurn(ctx, now.ID, moved)
+	})
+	if err != nil {
+		return false, err
+	}
+	pace.done(moved, time.Since(began), s.db.Submitted()-others > 1)
+	if moved == 0 && !settled && len(damages.all) > 0 {
+		problem := damages.text()
+		pace.damages = &Damages{} // they are looked at again next time: somebody may have repaired them
+		return false, fault.New(fault.Internal, "%s", problem).WithHint("run: keyturn audit verify --deep; the old key stays until this is repaired or purged")
+	}
+	return true, pace.rest(ctx, t.Rate, moved, time.Since(began))
+}
+
+// slice moves up to limit things in a transaction and gives how many.
+func (s *Service) slice(ctx context.Context, tx *store.Tx, t *store.KeyTurn, old keyring.KeyID, damages *Damages, limit int64) (int64, error) {
+	var moved int64
+	layer := keyring.Layer(t.Layer)
+	if layer == keyring.LayerInstance {
+		n, err := s.rewrap(ctx, tx, t, limit)
+		if err != nil || n >= limit {
+			return n, err
+		}
+		moved = n
+	}
+	for _, h := range s.holders {
+		var n int64
+		var err error
+		if layer == keyring.LayerIndex {
+			n, err = h.Redigest(ctx, tx, s.generation(old), damages, limit-moved)
+		} else {
+			n, err = h.Reseal(ctx, tx, layer, old, damages, limit-moved)
+		}
+		if moved += n; err != nil || moved >= limit {
+			return moved, err
+		}
+	}
+	return moved, nil
+}
+
+// rewrap wraps keys that lie under the old instance key anew, and tells the ring when that is stored.
+func (s *Service) rewrap(ctx context.Context, tx *store.Tx, t *store.KeyTurn, limit int64) (int64, error) {
+	stored, err := tx.KeysWrappedBy(ctx, t.Old, limit)
+	if err != nil || len(stored) == 0 {
+		return 0, err
+	}
+	var rows keyring.Rows
+	for _, k := range stored {
+		row, err := keyRow(k)
+		if err == nil {
+			row, err = s.ring.Rewrap(row)
+		}
+		if err != nil {
+			return 0, err
+		}
+		rows.Keys = append(rows.Keys, row)
+	}
+	if err := Save(ctx, tx, rows); err != nil {
+		return 0, err
+	}
+	return int64(len(stored)), s.moved(ctx, tx, rows)
+}
+
+func (s *Service) generation(id keyring.KeyID) uint32 {
+	for _, k := range s.ring.Rows() {
+		if k.ID == id {
+			return k.Generation
+		}
+	}
+	return 0
+}
+
+// settle retires the old key: nothing is left under it, and nothing can be made under it any more.
+func (s *Service) settle(ctx context.Context, tx *store.Tx, p guard.Permit, t *store.KeyTurn) error {
+	old, err := s.restate(ctx, tx, t.Old, keyring.StateRetired)
+	if err != nil {
+		return err
+	}
+	t.Stage, t.Problem = stageSettled, ""
+	p.Note("settled", "true")
+	if err := tx.PutKeyTurn(ctx, t); err != nil {
+		return err
+	}
+	return s.moved(ctx, tx, keyring.Rows{Keys: []keyring.KeyRow{old}})
+}
+
+// destroy takes the wrapped key away. The census stands before it.
+func (s *Service) destroy(ctx context.Context, tx *store.Tx, p guard.Permit, t *store.KeyTurn) error {
+	p.Note("destroyed", t.Old)
+	t.Stage = stageScrubbing
+	if err := tx.PutKeyTurn(ctx, t); err != nil || t.Layer == string(LayerRoot) { // a slot is gone already
+		return err
+	}
+	old, err := s.restate(ctx, tx, t.Old, keyring.StateDestroyed)
+	if err != nil {
+		return err
+	}
+	return s.moved(ctx, tx, keyring.Rows{Keys: []keyring.KeyRow{old}})
+}
+
+func (s *Service) end(ctx context.Context, tx *store.Tx, _ guard.Permit, t *store.KeyTurn) error {
+	t.Stage, t.EndedAt, t.Problem = stageDone, tx.Now(), ""
+	return tx.PutKeyTurn(ctx, t)
+}
+
+// scrub makes sure that nothing of the old key, nor anything that it opens, is left in the files.
+func (s *Service) scrub(ctx context.Context, t *store.KeyTurn) error {
+	if t.Layer == string(LayerRoot) {
+		needle, err := hex.DecodeString(t.Trace)
+		if err != nil || len(needle) == 0 {
+			return s.db.Scrub(ctx)
+		}
+		return s.db.Scrub(ctx, needle)
+	}
+	id, err := keyring.ParseKeyID(t.Old)
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "turn %s is damaged", t.ID)
+	}
+	return s.db.Scrub(ctx, id[:])
+}
+
+// complain notes what keeps a turn from going on, where people see it, and in the log.
+func (s *Service) complain(ctx context.Context, t store.KeyTurn, cause error) {
+	problem := fault.As(cause).Message
+	if t.Problem == problem || errors.Is(cause, context.Canceled) {
+		return
+	}
+	err := s.advance(ctx, &t, "problem", func(ctx context.Context, tx *store.Tx, p guard.Permit, now *store.KeyTurn) error {
+		now.Problem = problem
+		p.Note("problem", problem)
+		return tx.PutKeyTurn(ctx, now)
+	})
+	if err != nil {
+		slog.Warn("the problem of a turn cannot be noted", "turn", t.ID, "error", err)
+	}
+}

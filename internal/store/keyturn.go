@@ -1,0 +1,32 @@
+package store
+
+import "context"
+
+// KeyTurn finds one turn.
+func (q Queries) KeyTurn(ctx context.Context, id string) (KeyTurn, error) {
+	return keyTurns.one(ctx, q.q, "WHERE id = ?", id)
+}
+
+// RunningKeyTurns lists the turns that are not over, oldest first.
+func (q Queries) RunningKeyTurns(ctx context.Context) ([]KeyTurn, error) {
+	return keyTurns.list(ctx, q.q, "WHERE ended_at = 0 ORDER BY started_at, id")
+}
+
+// KeyTurns lists turns, newest first.
+func (q Queries) KeyTurns(ctx context.Context, limit int64) ([]KeyTurn, error) {
+	return keyTurns.list(ctx, q.q, "ORDER BY started_at DESC, id DESC LIMIT ?", limit)
+}
+
+// LogHandovers lists the signed changes of the log's key, oldest first.
+func (q Queries) LogHandovers(ctx context.Context) ([]KeyTurn, error) {
+	return keyTurns.list(ctx, q.q, "WHERE layer = ? ORDER BY started_at, id", "log")
+}
+
+// PutKeyTurn stores one. A second turn of a key whose turn runs is fault.Exists.
+func (tx *Tx) PutKeyTurn(ctx context.Context, row *KeyTurn) error { return keyTurns.put(ctx, tx, row) }
+
+// AdvanceKeyTurn counts what a slice of a turn has done.
+func (tx *Tx) AdvanceKeyTurn(ctx context.Context, id string, moved int64) error {
+	_, err := tx.exec(ctx, "UPDATE key_turn SET done = done + ? WHERE id = ?", moved, id)
+	return err
+}

@@ -1,0 +1,231 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
+)
+
+// The tables that hold envelopes of values, in the order in which they are moved to a new key. Current states come before
+// replaced ones: a commit that runs meanwhile takes a state from the first to the second, never back.
+const (
+	SealedSecrets  = "secret"
+	SealedHistory  = "secret_history"
+	SealedPersonal = "personal"
+	SealedAnswers  = "idempotency"
+)
+
+// sealedShape says how the columns of a table are called that hold envelopes and what binds them.
+type sealedShape struct {
+	revision, project, version, attrs, value, comment string
+}
+
+var sealedShapes = map[string]sealedShape{
+	SealedSecrets:  {"revision", "project_id", "version", "attrs", "value", "comment"},
+	SealedHistory:  {"revision", "project_id", "version", "attrs", "value", "comment"},
+	SealedPersonal: {"0", "project_id", "version", "''", "value", "NULL"},
+	SealedAnswers:  {"0", "''", "0", "''", "answer", "NULL"},
+}
+
+// Sealed is a row with its envelopes and what they are bound to.
+type Sealed struct {
+	ID         string
+	Revision   int64 // of a state of a secret, else 0
+	Project    domain.ProjectID
+	Version    int64
+	CommentRev int64 // of states of secrets that have a comment
+	Value      []byte
+	Comment    []byte // nil where there is none
+}
+
+// keyOf picks the key id out of an envelope. It is the expression of the indexes.
+func keyOf(column string) string { return "substr(" + column + ", 3, 16)" }
+
+// SealedUnder gives up to limit rows of a table that have an envelope under the key, those named in without left out.
+func (q Queries) SealedUnder(ctx context.Context, table string, key [16]byte, without []string, limit int64) ([]Sealed, error) {
+	shape, ok := sealedShapes[table]
+	if !ok {
+		return nil, fault.New(fault.Internal, "the table %s holds no envelopes", table)
+	}
+	var out []Sealed
+	for _, column := range []string{shape.value, shape.comment} {
+		if column == "NULL" || int64(len(out)) >= limit {
+			continue
+		}
+		text := "SELECT id, " + strings.Join([]string{shape.revision, shape.project, shape.version, shape.attrs, shape.value, shape.comment}, ", ") +
+			" FROM " + table + " WHERE " + column + " IS NOT NULL AND " + keyOf(column) + " = ?"
+		args := []any{key[:]}
+		if len(without) > 0 {
+			text += " AND id NOT IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(without)), ", ") + ")"
+			for _, id := range without {
+				args = append(args, id)
+			}
+		}
+		if column == shape.comment { // the first query has those whose value is stale as well
+			text += " AND (" + shape.value + " IS NULL OR " + keyOf(shape.value) + " <> ?)"
+			args = append(args, key[:])
+		}
+		args = append(args, limit-int64(len(out)))
+		rows, err := q.sealed(ctx, text+" LIMIT ?", args)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rows...)
+	}
+	return out, nil
+}
+
+func (q Queries) sealed(ctx context.Context, text string, args []any) ([]Sealed, error) {
+	rows, err := q.q.query(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Sealed
+	for rows.Next() {
+		var s Sealed
+		var project, attrs string
+		if err := rows.Scan(&s.ID, &s.Revision, &project, &s.Version, &attrs, &s.Value, &s.Comment); err != nil {
+			return nil, q.q.classify(err)
+		}
+		s.Project = domain.ProjectID(project)
+		if s.Comment != nil && attrs != "" {
+			var a domain.Attributes
+			if err := json.Unmarshal([]byte(attrs), &a); err != nil {
+				return nil, fault.Wrap(fault.Internal, err, "the attributes of %s are damaged", s.ID)
+			}
+			s.CommentRev = a.CommentRev
+		}
+		out = append(out, s)
+	}
+	return out, q.q.classify(rows.Err())
+}
+
+// PutSealed replaces the envelopes of rows that [Queries.SealedUnder] gave in this same transaction.
+func (tx *Tx) PutSealed(ctx context.Context, table string, rows []Sealed) error {
+	shape, ok := sealedShapes[table]
+	if !ok {
+		return fault.New(fault.Internal, "the table %s holds no envelopes", table)
+	}
+	set := []string{shape.value}
+	if shape.comment != "NULL" {
+		set = append(set, shape.comment)
+	}
+	columns := func(s *Sealed) []any { return []any{s.Value, s.Comment}[:len(set)] }
+	return updateByID(ctx, tx, table, shape.revision != "0", set, rows, func(s *Sealed) (string, int64, []any) { return s.ID, s.Revision, columns(s) })
+}
+
+// updateByID sets blobs of rows by id, and by revision where the table has states. SQLite is asked row by row, since a
+// statement costs it nothing; PostgreSQL is sent arrays, since a round trip is what costs there.
+func updateByID[T any](ctx context.Context, tx *Tx, table string, states bool, set []string, rows []T, of func(*T) (id string, revision int64, blobs []any)) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if tx.w.db.engine.Numbered {
+		ids, revisions, blobs := make([]string, len(rows)), make([]int64, len(rows)), make([][][]byte, len(set))
+		for i := range rows {
+			var values []any
+			ids[i], revisions[i], values = of(&rows[i])
+			for j, v := range values {
+				b, _ := v.([]byte)
+				blobs[j] = append(blobs[j], b)
+			}
+		}
+		args, names, types, sets := []any{ids}, "id", "?::text[]", ""
+		match := table + ".id = u.id"
+		if states {
+			args, names, types = append(args, revisions), names+", revision", types+", ?::bigint[]"
+			match += " AND " + table + ".revision = u.revision"
+		}
+		for j, column := range set {
+			args, names, types = append(args, blobs[j]), names+", "+column, types+", ?::bytea[]"
+			sets += ", " + column + " = u." + column
+		}
+		_, err := tx.exec(ctx, "UPDATE "+table+" SET "+strings.TrimPrefix(sets, ", ")+" FROM unnest("+types+") AS u("+names+") WHERE "+match, args...)
+		return err
+	}
+	text := "UPDATE " + table + " SET " + strings.Join(set, " = ?, ") + " = ? WHERE id = ?"
+	if states {
+		text += " AND revision = ?"
+	}
+	for i := range rows {
+		id, revision, args := of(&rows[i])
+		args = append(args, id)
+		if states {
+			args = append(args, revision)
+		}
+		if _, err := tx.exec(ctx, text, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Digested is a state whose value has a digest.
+type Digested struct {
+	Sealed
+	Digest []byte
+}
+
+// DigestedUnder gives up to limit states of a table (SealedSecrets or SealedHistory) whose digest lies in [from, to), those
+// named in without left out.
+func (q Queries) DigestedUnder(ctx context.Context, table string, from, to []byte, without []string, limit int64) ([]Sealed, error) {
+	text := "SELECT id, revision, project_id, version, '', value, NULL FROM " + table + " WHERE digest >= ? AND digest < ?"
+	args := []any{from, to}
+	if len(without) > 0 {
+		text += " AND id NOT IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(without)), ", ") + ")"
+		for _, id := range without {
+			args = append(args, id)
+		}
+	}
+	return q.sealed(ctx, text+" LIMIT ?", append(args, limit))
+}
+
+// PutDigests replaces the digests of states that [Queries.DigestedUnder] gave in this same transaction.
+func (tx *Tx) PutDigests(ctx context.Context, table string, rows []Digested) error {
+	return updateByID(ctx, tx, table, true, []string{"digest"}, rows, func(s *Digested) (string, int64, []any) { return s.ID, s.Revision, []any{s.Digest} })
+}
+
+// SealedCount is how many envelopes of one column lie under one key, or how many digests under one generation.
+type SealedCount struct {
+	Where string // "secret.value"
+	Key   []byte // the 16 bytes of a key id, the 4 of a generation for digests; what else is there is not an envelope of ours
+	Count int64
+}
+
+// censusSQL counts every envelope and every digest by what it lies under, in one question.
+var censusSQL = func() string {
+	part := func(where, key, from string) string {
+		return "SELECT '" + where + "' AS place, " + key + " AS under, count(*) AS n FROM " + from + " GROUP BY 2"
+	}
+	var parts []string
+	for _, c := range []struct{ table, column string }{{"secret", "value"}, {"secret", "comment"}, {"secret_history", "value"},
+		{"secret_history", "comment"}, {"personal", "value"}, {"idempotency", "answer"}, {"key_generation", "wrapped"}} {
+		parts = append(parts, part(c.table+"."+c.column, keyOf(c.column), c.table+" WHERE "+c.column+" IS NOT NULL"))
+	}
+	for _, table := range []string{"secret", "secret_history"} {
+		parts = append(parts, part(table+".digest", "substr(digest, 1, 4)", table+" WHERE digest IS NOT NULL"))
+	}
+	return strings.Join(parts, " UNION ALL ") + " ORDER BY 1, 2"
+}()
+
+// SealedCounts is the census: every envelope and digest that the database holds, counted by key.
+func (q Queries) SealedCounts(ctx context.Context) ([]SealedCount, error) {
+	rows, err := q.q.query(ctx, censusSQL)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []SealedCount
+	for rows.Next() {
+		var c SealedCount
+		if err := rows.Scan(&c.Where, &c.Key, &c.Count); err != nil {
+			return nil, q.q.classify(err)
+		}
+		out = append(out, c)
+	}
+	return out, q.q.classify(rows.Err())
+}
