@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"sync"
 	"testing"
 
 	"filippo.io/age"
@@ -262,6 +263,38 @@ func TestADrillOpensEveryValue(t *testing.T) {
 			must(t, err)
 			_, err = Drill(ctx, bytes.NewReader(file.Bytes()), Check{Identities: []age.Identity{stranger}}, dir)
 			want(t, err, fault.Denied)
+		})
+	}
+}
+
+func TestABackupUnderLoadIsOfOneMoment(t *testing.T) {
+	for name, fresh := range engines {
+		t.Run(name, func(t *testing.T) {
+			i := found(t, fresh(t), 200, 80)
+			stop := make(chan struct{})
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						i.fill(t, 1, 30)
+					}
+				}
+			})
+			defer wg.Wait()
+			defer close(stop)
+			for range 5 {
+				var file bytes.Buffer
+				_, err := Write(t.Context(), &file, i.source())
+				must(t, err)
+				r, err := Verify(t.Context(), &file, i.check())
+				must(t, err)
+				if !r.Sound() {
+					t.Fatalf("problems: %v", r.Problems)
+				}
+			}
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"maps"
 	"slices"
 	"strings"
 
@@ -154,6 +155,11 @@ func (s *Snapshot) Rows(ctx context.Context, table string, yield func([]any) err
 		if err := rows.Scan(dest...); err != nil {
 			return unread(s, rows, s.classify(err))
 		}
+		for i, v := range values {
+			if b, ok := v.([]byte); ok && b == nil { // an empty blob on SQLite; the drivers would store it as NULL
+				values[i] = []byte{}
+			}
+		}
 		if err := yield(values); err != nil {
 			return err
 		}
@@ -208,3 +214,6 @@ func (s *Snapshot) query(ctx context.Context, text string, args ...any) (*sql.Ro
 }
 
 func (s *Snapshot) classify(err error) error { return s.db.classify(err) }
+
+// LeftOut gives the tables that no snapshot holds, each with the reason.
+func LeftOut() map[string]string { return maps.Clone(leftOut) }
