@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keyturn/keyturn/internal/keyring"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
@@ -28,4 +29,19 @@ func RecoveryRecipients(ctx context.Context, q store.Queries) ([]string, error) 
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil
+}
+
+// LogKeys gives the public keys of every log-signing key that the instance ever had: see [Check.Signers].
+func LogKeys(ctx context.Context, q store.Queries) ([][]byte, error) {
+	all, err := q.KeyGenerations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out [][]byte
+	for _, k := range all {
+		if k.Layer == string(keyring.LayerLog) && len(k.Public) > 0 {
+			out = append(out, k.Public)
+		}
+	}
+	return out, nil
 }

@@ -44,10 +44,18 @@ type block struct {
 
 // openStream reads as far as the manifest.
 func openStream(r io.Reader, identities []age.Identity) (*stream, error) {
+	return openTee(r, identities, nil)
+}
+
+// openTee is openStream for a reader whose plaintext goes somewhere else as well.
+func openTee(r io.Reader, identities []age.Identity, to io.Writer) (*stream, error) {
 	s := &stream{src: &source{r: r}, sum: sha256.New(), table: -1}
 	plain, err := unseal(s.src, identities)
 	if err != nil {
 		return nil, err
+	}
+	if to != nil {
+		plain = io.TeeReader(plain, to)
 	}
 	// Larger than one chunk of age, 64 KiB, so that no chunk is copied twice.
 	s.plain = bufio.NewReaderSize(plain, 256<<10)

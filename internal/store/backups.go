@@ -103,3 +103,43 @@ func RawKeySlot(columns []string, row *KeySlot) ([]any, error) { return keySlots
 func KeyGenerationOf(columns []string, values []any) (KeyGeneration, error) {
 	return keyGenerations.parse(columns, values)
 }
+
+// OrgOf is [KeySlotOf] for organisations.
+func OrgOf(columns []string, values []any) (Org, error) { return orgs.parse(columns, values) }
+
+// ProjectOf is [KeySlotOf] for projects.
+func ProjectOf(columns []string, values []any) (Project, error) {
+	return projects.parse(columns, values)
+}
+
+// EnvironmentOf is [KeySlotOf] for environments.
+func EnvironmentOf(columns []string, values []any) (Environment, error) {
+	return environments.parse(columns, values)
+}
+
+// CommitOf is [KeySlotOf] for commits.
+func CommitOf(columns []string, values []any) (Commit, error) { return commits.parse(columns, values) }
+
+// FolderOf is [KeySlotOf] for folders, current or replaced.
+func FolderOf(columns []string, values []any) (Folder, error) { return folders.parse(columns, values) }
+
+// SecretOf is [KeySlotOf] for states of secrets, current or replaced.
+func SecretOf(columns []string, values []any) (Secret, error) {
+	return secretRows.parse(columns, values)
+}
+
+// PersonalOf is [KeySlotOf] for personal values.
+func PersonalOf(columns []string, values []any) (Personal, error) {
+	return personals.parse(columns, values)
+}
+
+// PersonOf is [KeySlotOf] for people.
+func PersonOf(columns []string, values []any) (Person, error) { return persons.parse(columns, values) }
+
+// IdentityOf is [KeySlotOf] for machines.
+func IdentityOf(columns []string, values []any) (Identity, error) {
+	return identities.parse(columns, values)
+}
+
+// GrantOf is [KeySlotOf] for grants.
+func GrantOf(columns []string, values []any) (Grant, error) { return grants.parse(columns, values) }
