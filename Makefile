@@ -9,13 +9,16 @@ FUZZTIME ?= 10m
 export GO VERSION FUZZTIME
 
 .DEFAULT_GOAL := help
-.PHONY: help build run dev test check bench soak docs cross clean
+.PHONY: help build pkcs11 run dev test check bench soak docs cross clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/keyturn: static, stripped, reproducible
 	@scripts/build.sh bin/keyturn
+
+pkcs11: ## build bin/keyturn-pkcs11, the helper that lets the server use an HSM; needs a C compiler
+	@cd cmd/keyturn-pkcs11 && CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w" -o ../../bin/keyturn-pkcs11 .
 
 run: build ## build and start a server with its data under .run/; run it again to continue
 	@exec scripts/run.sh

@@ -17,13 +17,15 @@ type KeySlot struct {
 
 // KeySlotRequest asks for another slot. Either Source names a source of root keys that the server's configuration has, and
 // the server makes or fetches the root key itself; or Public and Fingerprint stand for a root key that the client holds, which
-// the server never sees; or Passphrase or Shares is set.
+// the server never sees.
 type KeySlotRequest struct {
 	Kind        string `json:"kind,omitzero"`             // with Public: environment, file or recovery
 	Source      string `json:"source,omitzero"`           // URI, as in the configuration
 	Public      []byte `json:"public,omitzero"`           // base64; HPKE public key made from the root key
 	Fingerprint string `json:"root_fingerprint,omitzero"` // of the client's root key
 	Kept        []byte `json:"kept,omitzero"`             // base64; what the source needs to give the root key back
+	// Replaces is the fingerprint of the root key that shall go once the new one is proved; empty for one more way in.
+	Replaces string `json:"replaces,omitzero"`
 }
 
 // KeySlotMade is a new slot. While Challenge is set, the slot is not yet proved: its holder must answer it.

@@ -4,6 +4,8 @@
 #   PostgreSQL 15+  the second store; the tests start servers of their own, no system service is needed
 #   gcc, libc6-dev  the race detector
 #   git, bash       repositories to scan, scripts to run
+#   softhsm2        an HSM in software; opensc makes the keys in it
+#   swtpm           a TPM 2.0 in software
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -29,6 +31,9 @@ missing() {
 	have_cc || echo gcc libc6-dev
 	have git || echo git
 	have bash || echo bash
+	have softhsm2-util || echo softhsm2
+	have pkcs11-tool || echo opensc
+	have swtpm || echo swtpm
 }
 
 packages=$(missing | tr '\n' ' ')

@@ -343,35 +343,46 @@ func TestPutsOfOneNameAtOnceLeaveOneWholeContent(t *testing.T) {
 }
 
 func TestAPlaceBehavesLikeAMap(t *testing.T) {
+	type step struct {
+		Name    string
+		Delete  bool
+		Content string
+	}
+	steps := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) step {
+		return step{
+			Name:    rapid.SampledFrom([]string{"a", "b-1", "c/x", "c/y", "c/z/1", "d.tar"}).Draw(rt, "name"),
+			Delete:  rapid.Bool().Draw(rt, "delete"),
+			Content: rapid.StringN(0, 20, -1).Draw(rt, "content"),
+		}
+	}), 1, 12)
 	everywhere(t, func(t *testing.T, place bucket.Place, _ func() int) {
-		model := map[string]string{}
-		pool := []string{"a", "b-1", "c/x", "c/y", "c/z/1", "d.tar"}
 		rapid.Check(t, func(rt *rapid.T) {
-			name := rapid.SampledFrom(pool).Draw(rt, "name")
-			rt.Repeat(map[string]func(*rapid.T){
-				"put": func(rt *rapid.T) {
-					name = rapid.SampledFrom(pool).Draw(rt, "name")
-					model[name] = rapid.StringN(0, 20, -1).Draw(rt, "content")
-					put(t, place, name, []byte(model[name]))
-				},
-				"delete": func(rt *rapid.T) {
-					name = rapid.SampledFrom(pool).Draw(rt, "name")
-					delete(model, name)
-					if err := place.Delete(t.Context(), name); err != nil {
+			for _, name := range names(t, place, "") {
+				if err := place.Delete(t.Context(), name); err != nil {
+					rt.Fatal(err)
+				}
+			}
+			model := map[string]string{}
+			for _, step := range steps.Draw(rt, "steps") {
+				if step.Delete {
+					delete(model, step.Name)
+					if err := place.Delete(t.Context(), step.Name); err != nil {
 						rt.Fatal(err)
 					}
-				},
-				"": func(rt *rapid.T) {
-					if want, ok := model[name]; !ok {
-						absent(t, place, name)
-					} else if got := get(t, place, name); string(got) != want {
-						rt.Fatalf("got %q, want %q", got, want)
-					}
-					if got, want := names(t, place, ""), slices.Sorted(maps.Keys(model)); !slices.Equal(got, want) {
-						rt.Fatalf("got %q, want %q", got, want)
-					}
-				},
-			})
+					absent(t, place, step.Name)
+				} else {
+					model[step.Name] = step.Content
+					put(t, place, step.Name, []byte(step.Content))
+				}
+			}
+			if got, want := names(t, place, ""), slices.Sorted(maps.Keys(model)); !slices.Equal(got, want) {
+				rt.Fatalf("got %q, want %q", got, want)
+			}
+			for name, want := range model {
+				if got := get(t, place, name); string(got) != want {
+					rt.Fatalf("%s: got %q, want %q", name, got, want)
+				}
+			}
 		})
 	})
 }

@@ -33,9 +33,10 @@ type trouble func(w http.ResponseWriter, r *http.Request, next http.Handler) boo
 
 // s3Server is gofakes3 behind a gate that lets pass only what a strict store would: signed right, over exactly this body.
 type s3Server struct {
-	t     *testing.T
-	url   string
-	store http.Handler
+	t      *testing.T
+	url    string
+	store  http.Handler
+	unfits func(format string, args ...any) // told of requests that the gate refuses
 
 	mu       sync.Mutex // guards the rest
 	pageKeys int        // keys on a page of a list, zero for the store's own limit
@@ -50,7 +51,7 @@ func newS3Server(t *testing.T) *s3Server {
 		t.Fatal(err)
 	}
 	fake := gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog()), gofakes3.WithHostBucketBase("s3.example.test"))
-	s := &s3Server{t: t, store: fake.Server()}
+	s := &s3Server{t: t, store: fake.Server(), unfits: t.Errorf}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.url = server.URL
@@ -113,7 +114,7 @@ func (s *s3Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	if problem := unfit(r, body); problem != "" {
-		s.t.Errorf("%s %s: %s", r.Method, r.URL.Path, problem)
+		s.unfits("%s %s: %s", r.Method, r.URL.Path, problem)
 		refuse(w, http.StatusForbidden, "SignatureDoesNotMatch")
 		return
 	}
@@ -128,12 +129,23 @@ func (s *s3Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock() // one at a time: the tests want to know what happens when
 	for i, trouble := range s.troubles {
-		if trouble(w, r, s.store) {
-			s.troubles = slices.Delete(s.troubles, i, i+1)
+		if used(trouble, w, r, s.store, func() { s.troubles = slices.Delete(s.troubles, i, i+1) }) {
 			return
 		}
 	}
 	s.store.ServeHTTP(w, r)
+}
+
+// used runs a trouble, and calls gone when it applied: also when it cut the connection, which is a panic.
+func used(t trouble, w http.ResponseWriter, r *http.Request, next http.Handler, gone func()) (applies bool) {
+	applies = true
+	defer func() {
+		if applies {
+			gone()
+		}
+	}()
+	applies = t(w, r, next)
+	return applies
 }
 
 func refuse(w http.ResponseWriter, status int, code string) {

@@ -36,6 +36,8 @@ type Config struct {
 	CacheBytes    int64
 	OfflineMaxAge time.Duration
 	LogLevel      string
+	KeySchedule   string // when keys turn by themselves, see package keys
+	KeyOverlap    string // how long two signing keys are valid together
 }
 
 // Setting is one row of the table.
@@ -92,6 +94,8 @@ func Settings() []Setting {
 			c.OfflineMaxAge = d
 			return nil
 		}},
+		{"KEYTURN_KEY_SCHEDULE", "", "root=365d,instance=365d,project=90d,index=365d,log=365d,tokens=365d", false, "how old keys may become before they turn by themselves: LAYER=90d, or LAYER=never; layers that are left out keep their default. The root key is a person's to turn; its date is told by keyturn doctor", func(c *Config, v string) error { c.KeySchedule = v; return nil }},
+		{"KEYTURN_KEY_OVERLAP", "", "log=30d,tokens=90d", false, "how long the key before stays valid beside a new key of the log or of tokens", func(c *Config, v string) error { c.KeyOverlap = v; return nil }},
 		{"KEYTURN_LOG_LEVEL", "", "info", false, "debug, info, warn or error", func(c *Config, v string) error {
 			c.LogLevel = v
 			if !strings.Contains(" debug info warn error ", " "+v+" ") {
@@ -106,7 +110,9 @@ func Settings() []Setting {
 func RootKeySettings() []Setting {
 	return []Setting{
 		{Env: "KEYTURN_ROOT_KEY", Secret: true, Means: "the root key: 64 hex characters (openssl rand -hex 32)"},
-		{Env: "KEYTURN_ROOT_KEY_FILE", Means: "file that holds the root key"},
+		{Env: "KEYTURN_ROOT_KEY_FILE", Means: "file that holds the root key; read again each time the key is needed"},
+		{Env: "KEYTURN_ROOT_SOURCES", Means: "more places where root keys come from, one URI to a line: file:, env:, credential:, command:, awskms:, gcpkms:, azurekv:, transit:, pkcs11:, tpm:. The first that opens a key slot is used"},
+		{Env: "KEYTURN_ROOT_SOURCES_FILE", Means: "file that holds them; read again each time, so that a source can be added while the server runs"},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"slices"
+	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -36,24 +37,14 @@ type Log struct {
 	door   *guard.Door
 	values Values
 	origin string
-	signer note.Signer
-	vkey   string
+	seeds  func() []sensitive.Value
 }
 
-// Origin names the log of an instance in its checkpoints (C2SP tlog-checkpoint asks for a schema-less URL).
-func Origin(instanceID string) string { return "keyturn.dev/log/" + instanceID }
-
-// New builds the service; seed is that of the log-signing key.
-func New(db *store.DB, door *guard.Door, values Values, instanceID string, seed sensitive.Value) (*Log, error) {
-	signer, vkey, err := audit.NewSigner(Origin(instanceID), seed)
-	if err != nil {
-		return nil, err
-	}
-	return &Log{db, door, values, Origin(instanceID), signer, vkey}, nil
+// New builds the service; seeds gives those of the log-signing keys of that moment, the primary first. While keys overlap
+// there are two, and both sign.
+func New(db *store.DB, door *guard.Door, values Values, instanceID string, seeds func() []sensitive.Value) *Log {
+	return &Log{db, door, values, audit.Origin(instanceID), seeds}
 }
-
-// Key gives what verifies the checkpoints.
-func (l *Log) Key() string { return l.vkey }
 
 func (l *Log) read(ctx context.Context, what string, work func(guard.Permit) error) error {
 	who := guard.CallerOf(ctx).Principal
@@ -144,8 +135,28 @@ func (l *Log) sign(ctx context.Context) (api.Checkpoint, audit.Head, error) {
 	if err != nil {
 		return api.Checkpoint{}, audit.Head{}, err
 	}
-	signed, err := audit.Checkpoint(l.origin, size, root, l.signer)
-	return api.Checkpoint{Checkpoint: string(signed), Key: l.vkey}, audit.Head{Origin: l.origin, Size: size, Root: root}, err
+	head := audit.Head{Origin: l.origin, Size: size, Root: root}
+	var signers []note.Signer
+	var vkeys []string
+	for _, seed := range l.seeds() {
+		signer, vkey, err := audit.NewSigner(l.origin, seed)
+		seed.Wipe()
+		if err != nil {
+			return api.Checkpoint{}, head, err
+		}
+		signers, vkeys = append(signers, signer), append(vkeys, vkey)
+	}
+	out := api.Checkpoint{Key: strings.Join(vkeys, "\n")}
+	turns, err := l.db.LogHandovers(ctx)
+	if err != nil {
+		return out, head, err
+	}
+	for _, t := range turns {
+		out.Handovers = append(out.Handovers, t.Handover)
+	}
+	signed, err := audit.Checkpoint(l.origin, size, root, signers...)
+	out.Checkpoint = string(signed)
+	return out, head, err
 }
 
 func hashes(in []tlog.Hash) []string {

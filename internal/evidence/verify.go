@@ -30,7 +30,7 @@ func (l *Log) Verify(ctx context.Context, deep bool) (api.Verification, error) {
 			return err
 		}
 		out.Checkpoint = cp
-		report, err := audit.Verify(ctx, l.db.Log(), []byte(cp.Checkpoint), l.vkey, func(int64, int64) {})
+		report, err := audit.Verify(ctx, l.db.Log(), []byte(cp.Checkpoint), cp.Key, func(int64, int64) {})
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -181,9 +182,12 @@ func TestAKeyIsAppliedOnce(t *testing.T) {
 	db, door := open(t)
 	ctx := as(t.Context(), developer)
 	op := guard.Op{Action: policy.SecretWrite, Resource: read("/").Resource}
-	nothing := func(context.Context, *store.Tx) error { return nil }
+	sealed := func(text string) func(context.Context, *store.Tx) ([]byte, error) {
+		return func(context.Context, *store.Tx) ([]byte, error) { return []byte(text), nil }
+	}
 	fresh := func(body string) *guard.Idempotency {
-		return &guard.Idempotency{Key: "k", Request: sha256.Sum256([]byte(body))}
+		sum := sha256.Sum256([]byte(body))
+		return &guard.Idempotency{Key: "k", Request: sum[:], Fits: func(stored []byte) (bool, bool) { return bytes.Equal(stored, sum[:]), true }}
 	}
 	do := func(i *guard.Idempotency, fail error) error {
 		return door.Do(guard.WithIdempotency(ctx, i), op, func(*store.Tx, guard.Permit) error { return fail })
@@ -206,7 +210,7 @@ func TestAKeyIsAppliedOnce(t *testing.T) {
 	if err := do(fresh("a"), nil); !errors.Is(err, fault.Conflict) {
 		t.Errorf("%v", err)
 	}
-	if err := door.Keep(ctx, i, []byte("sealed"), nothing); err != nil {
+	if err := door.Keep(ctx, i, sealed("sealed")); err != nil {
 		t.Fatal(err)
 	}
 	if answer, err := door.Replay(ctx, fresh("a")); string(answer) != "sealed" || err != nil {
@@ -215,12 +219,17 @@ func TestAKeyIsAppliedOnce(t *testing.T) {
 	if _, err := door.Replay(ctx, fresh("b")); !errors.Is(err, fault.Conflict) {
 		t.Errorf("another request under the key: %v", err)
 	}
+	turned := fresh("b") // the key of the hashes is gone since
+	turned.Fits = func([]byte) (bool, bool) { return false, false }
+	if answer, err := door.Replay(ctx, turned); string(answer) != "sealed" || err != nil {
+		t.Errorf("after a turn of the index key: %q, %v", answer, err)
+	}
 	other := guard.WithCaller(t.Context(), &guard.Caller{Principal: &domain.Principal{Kind: domain.User, ID: "0198c0de-0000-7000-8000-000000000008", Org: org}})
 	if answer, err := door.Replay(other, fresh("a")); answer != nil || err != nil {
 		t.Errorf("another caller's key: %q, %v", answer, err)
 	}
 	// What was never applied is not kept.
-	if err := door.Keep(ctx, fresh("c"), []byte("x"), nothing); err != nil {
+	if err := door.Keep(ctx, fresh("c"), sealed("x")); err != nil {
 		t.Fatal(err)
 	}
 	if got := len(entries(t, db)); got != 4 { // failed, done, refused as a second one, kept

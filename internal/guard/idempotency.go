@@ -3,10 +3,8 @@ package guard
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/keyturn/keyturn/internal/audit"
@@ -21,10 +19,13 @@ const idempotencyKept = 24 * time.Hour
 // Idempotency ties a write to a key of the client's choice, so that an answer lost on the way can be asked for again
 // without doing the work twice.
 type Idempotency struct {
-	Key string // as the client sent it
-	// Requests is the keyed hash of method, path and body, under each key that may have made the stored one, today's first:
-	// the client's key must not be used for something else.
-	Requests [][]byte
+	Key  string   // as the client sent it
+	Hash [32]byte // of method, path and body; it is kept with the answer, sealed
+	// Request is the keyed hash of method, path and body, to be stored: the client's key must not be used for something else.
+	Request []byte
+	// Fits tells whether a stored one is of the same request. It is not known when the key of the hash is gone since; the
+	// answer itself tells then.
+	Fits func(stored []byte) (fits, known bool)
 	// Asked is what the door was asked when the request was applied: whoever asks again is decided again.
 	Asked   Asked
 	applied bool
@@ -62,24 +63,33 @@ func idempotent(ctx context.Context, tx *store.Tx, c *Caller, op *Op) error {
 		return err
 	}
 	i.applied, i.Asked = true, Asked{op.Action, op.Resource, op.Somewhere}
-	return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.ID(c), Request: i.Requests[0], At: tx.Now()}, idempotencyKept.Milliseconds())
+	return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.ID(c), Request: i.Request, At: tx.Now()}, idempotencyKept.Milliseconds())
 }
 
 // Replay finds the stored answer of an earlier request with the same key: nil when there was none. A key that was used for
 // another request, or whose answer was lost before it was stored, is a conflict.
 func (d *Door) Replay(ctx context.Context, i *Idempotency) ([]byte, error) {
 	row, err := d.db.Idempotent(ctx, i.ID(CallerOf(ctx)))
+	fits, known := true, false
+	if err == nil {
+		fits, known = i.Fits(row.Request)
+	}
 	switch {
 	case errors.Is(err, fault.NotFound):
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case !slices.ContainsFunc(i.Requests, func(r []byte) bool { return subtle.ConstantTimeCompare(row.Request, r) == 1 }):
-		return nil, fault.New(fault.Conflict, "this idempotency key was used for another request").WithHint("use a fresh key for each request")
+	case known && !fits:
+		return nil, Reused()
 	case row.Answer == nil:
 		return nil, fault.New(fault.Conflict, "this request was applied, but its answer was lost").WithHint("read the current state instead of asking again")
 	}
 	return row.Answer, nil
+}
+
+// Reused is the failure of a key that was used for another request.
+func Reused() *fault.Error {
+	return fault.New(fault.Conflict, "this idempotency key was used for another request").WithHint("use a fresh key for each request")
 }
 
 // Keep stores the answer of the request that was just applied; seal makes its envelope inside the transaction, under the keys
@@ -95,7 +105,7 @@ func (d *Door) Keep(ctx context.Context, i *Idempotency, seal func(context.Conte
 		if err != nil {
 			return err
 		}
-		return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.ID(c), Request: i.Requests[0], Answer: sealed, At: tx.Now()}, idempotencyKept.Milliseconds())
+		return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.ID(c), Request: i.Request, Answer: sealed, At: tx.Now()}, idempotencyKept.Milliseconds())
 	})
 }
 

@@ -23,6 +23,7 @@ type API struct {
 	access  *access.Service
 	auditor Auditor
 	status  Reporter
+	keys    Keys
 	routes  []Route
 	offline string          // how long clients may serve from a sealed copy, as they read it
 	closing <-chan struct{} // closed when the server begins to stop: streams end then
@@ -72,7 +73,7 @@ func (c *call) replay() error {
 	h := sha256.New()
 	h.Write([]byte(c.r.Method + " " + c.r.URL.RequestURI() + "\x00"))
 	h.Write(c.raw)
-	c.idem = &guard.Idempotency{Key: key, Requests: c.secrets.RequestDigests(h.Sum(nil))}
+	c.idem = c.secrets.Idempotency(key, [32]byte(h.Sum(nil)))
 	answer, err := c.secrets.Replay(c.ctx, c.idem)
 	if err != nil {
 		return err

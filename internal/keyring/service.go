@@ -46,6 +46,20 @@ func (r *Ring) DigestFits(v sensitive.Value, stored []byte) bool {
 // DigestKey names the index key of [Ring.Digest].
 func (r *Ring) DigestKey() KeyID { return r.service(LayerIndex).row.ID }
 
+// KnowsDigest tells whether the key of a stored digest is at hand, so that [Ring.DigestFits] can decide.
+func (r *Ring) KnowsDigest(stored []byte) bool {
+	if len(stored) != DigestSize {
+		return false
+	}
+	generation := binary.BigEndian.Uint32(stored)
+	for _, k := range r.view.Load().keys {
+		if k.row.Layer == LayerIndex && k.row.Generation == generation {
+			return k.loaded()
+		}
+	}
+	return false
+}
+
 // DigestAll gives the digest under every index key whose digests may be stored: while the index key turns, a value is found
 // under the old key or the new one.
 func (r *Ring) DigestAll(v sensitive.Value) [][]byte {

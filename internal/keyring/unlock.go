@@ -6,13 +6,19 @@ import (
 
 // Create starts a new world: the first generation of the instance, index, log and tokens keys, and one slot that wraps the
 // instance key under root. The caller stores rows and syncs them before the ring is used. slotKind is [SlotEnvironment] or
-// [SlotFile]; instanceID is the immutable id of the installation, and every envelope is bound to it for ever. A missing root
+// another; instanceID is the immutable id of the installation, and every envelope is bound to it for ever. A missing root
 // key, unknown kind or empty id is [fault.Invalid].
 func Create(root Root, slotKind, instanceID string, nowMS int64) (*Ring, Rows, error) {
+	return CreateIn(root, SlotDraft{Kind: slotKind, NowMS: nowMS}, instanceID)
+}
+
+// CreateIn is [Create] with all that the first slot shall tell of its root key.
+func CreateIn(root Root, d SlotDraft, instanceID string) (*Ring, Rows, error) {
+	nowMS := d.NowMS
 	switch {
 	case root.missing():
 		return nil, Rows{}, fault.New(fault.Invalid, "an instance needs a root key")
-	case slotKind == "":
+	case d.Kind == "":
 		return nil, Rows{}, fault.New(fault.Invalid, "a key slot needs a kind")
 	case instanceID == "":
 		return nil, Rows{}, fault.New(fault.Invalid, "an instance needs an id")
@@ -25,7 +31,10 @@ func Create(root Root, slotKind, instanceID string, nowMS int64) (*Ring, Rows, e
 		return nil, Rows{}, err
 	}
 	public := root.Public()
-	slot, err := fillSlot(instanceID, SlotRow{ID: NewSlotID(), Kind: slotKind, Fingerprint: public.Fingerprint, Public: public.Key,
+	if d.ID == "" {
+		d.ID = NewSlotID()
+	}
+	slot, err := fillSlot(instanceID, SlotRow{ID: d.ID, Kind: d.Kind, Source: d.Source, Kept: d.Kept, Fingerprint: public.Fingerprint, Public: public.Key,
 		CreatedMS: nowMS, ProvedMS: nowMS}, instance)
 	if err != nil {
 		return nil, Rows{}, err

@@ -82,9 +82,8 @@ func (c *challenges) check(slot string, answer []byte, now time.Time) error {
 
 // AddSlot makes another way to unlock the instance. With a source that this server's configuration names, the server gets or
 // makes the root key itself and proves it at once. Otherwise the client holds it: the answer has a challenge for its holder,
-// and the slot counts as a way in when that is answered. replaces is the fingerprint of the root key that shall go once the
-// new one is proved, empty for none.
-func (s *Service) AddSlot(ctx context.Context, r api.KeySlotRequest, replaces string) (api.KeySlotMade, error) {
+// and the slot counts as a way in when that is answered.
+func (s *Service) AddSlot(ctx context.Context, r api.KeySlotRequest) (api.KeySlotMade, error) {
 	if err := checkSlot(r); err != nil {
 		return api.KeySlotMade{}, err
 	}
@@ -98,13 +97,13 @@ func (s *Service) AddSlot(ctx context.Context, r api.KeySlotRequest, replaces st
 		draft.Root = root.Public()
 	}
 	var made keyring.SlotRow
-	detail := map[string]string{"slot": draft.ID, "kind": draft.Kind, "root_fingerprint": draft.Root.Fingerprint, "replaces": domain.RecordedName(replaces)}
+	detail := map[string]string{"slot": draft.ID, "kind": draft.Kind, "root_fingerprint": draft.Root.Fingerprint, "replaces": domain.RecordedName(r.Replaces)}
 	err := s.manage(ctx, "slot add", detail, func(tx *store.Tx, p guard.Permit) error {
 		rows, err := Load(ctx, tx.Queries)
 		if err != nil {
 			return err
 		}
-		if err := roomFor(rows.Slots, draft, replaces); err != nil {
+		if err := roomFor(rows.Slots, draft, r.Replaces); err != nil {
 			return err
 		}
 		draft.NowMS = tx.Now()
@@ -117,9 +116,9 @@ func (s *Service) AddSlot(ctx context.Context, r api.KeySlotRequest, replaces st
 			}
 			made.ProvedMS = tx.Now()
 		}
-		turn := store.KeyTurn{ID: domain.NewID[string](), Layer: string(LayerRoot), Old: replaces, New: made.Fingerprint, Stage: stageOverlap,
+		turn := store.KeyTurn{ID: domain.NewID[string](), Layer: string(LayerRoot), Old: r.Replaces, New: made.Fingerprint, Stage: stageOverlap,
 			Cause: causeHand, StartedAt: tx.Now()}
-		if replaces == "" {
+		if r.Replaces == "" {
 			turn.Stage, turn.EndedAt = stageDone, tx.Now()
 		} else if err := conflict(ctx, tx, Scope{Layer: LayerRoot}); err != nil {
 			return err
@@ -252,13 +251,13 @@ func (s *Service) proved(ctx context.Context, tx *store.Tx, p guard.Permit, slot
 // RemoveSlot takes a way in away, for good: its root key opens nothing any more, not even in the raw files. The last slot, and
 // the last one that was proved, stay. Unless forced, one slot that this server can open by itself must stay as well, since
 // otherwise its next start needs a person.
-func (s *Service) RemoveSlot(ctx context.Context, id string, force bool) (store.KeyTurn, error) {
+func (s *Service) RemoveSlot(ctx context.Context, id string, force bool) (api.KeyTurn, error) {
 	slots, err := s.slots(ctx)
 	if err != nil {
-		return store.KeyTurn{}, err
+		return api.KeyTurn{}, err
 	}
 	if !force && !s.startsWithout(ctx, slots, id) {
-		return store.KeyTurn{}, fault.New(fault.Conflict, "without key slot %s this server cannot unlock by itself when it starts again", id).
+		return api.KeyTurn{}, fault.New(fault.Conflict, "without key slot %s this server cannot unlock by itself when it starts again", id).
 			WithHint("name the source of another slot in the server's configuration and prove it with keyturn keys slot test, or add --force")
 	}
 	var turn store.KeyTurn
@@ -287,7 +286,7 @@ func (s *Service) RemoveSlot(ctx context.Context, id string, force bool) (store.
 		return s.moved(ctx, tx, keyring.Rows{Slots: rest})
 	})
 	crashpoint.At("keys.slot.removed")
-	return turn, err
+	return s.told(ctx, turn, err)
 }
 
 // slotGoes ends the turn that a removed slot belongs to: of the old root key the count and the scrubbing follow, the new one
@@ -349,4 +348,25 @@ func (s *Service) slots(ctx context.Context) ([]keyring.SlotRow, error) {
 func (s *Service) slot(row keyring.SlotRow) api.KeySlot {
 	return api.KeySlot{ID: row.ID, Kind: row.Kind, Source: row.Source, Fingerprint: row.Fingerprint, KeyID: row.Key.String(), CreatedAt: at(row.CreatedMS),
 		ProvedAt: at(row.ProvedMS), Unlocked: *s.opened.Load() == row.ID, Reachable: s.unlocker.Reachable(row)}
+}
+
+// Refill brings slots of the first format that root opens to today's, so that the instance key can turn without it.
+func (s *Service) Refill(ctx context.Context, root keyring.Root) error {
+	fresh, err := s.ring.Refilled(root)
+	if err != nil || len(fresh) == 0 {
+		return err
+	}
+	return s.manage(s.system(ctx), "slot refill", map[string]string{"root_fingerprint": root.Fingerprint()}, func(tx *store.Tx, _ guard.Permit) error {
+		for _, slot := range fresh {
+			slot.ProvedMS = tx.Now()
+			if err := tx.PutKeySlots(ctx, storedSlot(slot)); err != nil {
+				return err
+			}
+		}
+		rows, err := Load(ctx, tx.Queries)
+		if err != nil {
+			return err
+		}
+		return s.moved(ctx, tx, keyring.Rows{Slots: rows.Slots})
+	})
 }

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -100,16 +101,22 @@ func (s *Service) Turn(ctx context.Context, id string) (api.KeyTurn, error) {
 	var out api.KeyTurn
 	err := s.read(ctx, "turn", func(guard.Permit) error {
 		turn, err := s.db.KeyTurn(ctx, id)
-		if err != nil {
-			return err
-		}
-		all, err := s.turns(ctx, []store.KeyTurn{turn})
-		if err == nil {
-			out = all[0]
-		}
+		out, err = s.told(ctx, turn, err)
 		return err
 	})
 	return out, err
+}
+
+// told gives a turn as callers see it, after a change of it.
+func (s *Service) told(ctx context.Context, row store.KeyTurn, err error) (api.KeyTurn, error) {
+	if err != nil {
+		return api.KeyTurn{}, err
+	}
+	all, err := s.turns(ctx, []store.KeyTurn{row})
+	if err != nil {
+		return api.KeyTurn{}, err
+	}
+	return all[0], nil
 }
 
 func (s *Service) turns(ctx context.Context, rows []store.KeyTurn) ([]api.KeyTurn, error) {
@@ -158,6 +165,9 @@ func (s *Service) Rotate(ctx context.Context, r api.KeyRotation) (api.KeyRotated
 	var rows []store.KeyTurn
 	for _, sc := range scopes {
 		turn, err := s.Begin(ctx, sc, o)
+		if errors.Is(err, fault.Conflict) && len(scopes) > 1 { // of many, those that turn already are told as they are
+			turn, err = s.running(ctx, sc)
+		}
 		if err != nil {
 			return out, err
 		}
@@ -165,6 +175,17 @@ func (s *Service) Rotate(ctx context.Context, r api.KeyRotation) (api.KeyRotated
 	}
 	out.Turns, err = s.turns(ctx, rows)
 	return out, err
+}
+
+// running finds the turn of a key that runs.
+func (s *Service) running(ctx context.Context, sc Scope) (store.KeyTurn, error) {
+	all, err := s.db.RunningKeyTurns(ctx)
+	for _, t := range all {
+		if t.Layer == string(sc.Layer) && t.Project == sc.Project {
+			return t, nil
+		}
+	}
+	return store.KeyTurn{}, errors.Join(err, fault.New(fault.Conflict, "%s turned a moment ago", sc).WithHint("try again"))
 }
 
 // scopes says which keys a request means, in the order in which they should turn: the instance key last, so that it wraps what

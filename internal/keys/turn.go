@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/crashpoint"
 	"github.com/keyturn/keyturn/internal/domain"
@@ -204,7 +205,7 @@ func (s *Service) handover(fresh keyring.KeyRow) (string, error) {
 }
 
 // Pause holds a turn, or lets it go on.
-func (s *Service) Pause(ctx context.Context, id string, paused bool) (store.KeyTurn, error) {
+func (s *Service) Pause(ctx context.Context, id string, paused bool) (api.KeyTurn, error) {
 	var turn store.KeyTurn
 	what := map[bool]string{true: "pause", false: "resume"}[paused]
 	err := s.manage(ctx, what, map[string]string{"turn": domain.RecordedName(id)}, func(tx *store.Tx, _ guard.Permit) (err error) {
@@ -218,7 +219,24 @@ func (s *Service) Pause(ctx context.Context, id string, paused bool) (store.KeyT
 		return tx.PutKeyTurn(ctx, &turn)
 	})
 	s.nudge()
-	return turn, err
+	return s.told(ctx, turn, err)
+}
+
+// Finish ends the overlap of a turn now: what only the old key verifies is refused from then on.
+func (s *Service) Finish(ctx context.Context, id string) (api.KeyTurn, error) {
+	var turn store.KeyTurn
+	err := s.manage(ctx, "finish", map[string]string{"turn": domain.RecordedName(id)}, func(tx *store.Tx, _ guard.Permit) (err error) {
+		if turn, err = tx.KeyTurn(ctx, id); err != nil {
+			return fmt.Errorf("turn %s: %w", domain.RecordedName(id), err)
+		}
+		if turn.EndedAt != 0 || turn.Stage != stageOverlap || turn.DueAt == 0 {
+			return fault.New(fault.Conflict, "turn %s is in no overlap that could be ended", turn.ID)
+		}
+		turn.DueAt = tx.Now()
+		return tx.PutKeyTurn(ctx, &turn)
+	})
+	s.nudge()
+	return s.told(ctx, turn, err)
 }
 
 // estimate counts what a turn will move. It is told to people and decides nothing.

@@ -224,6 +224,11 @@ func (s *Service) settle(ctx context.Context, tx *store.Tx, p guard.Permit, t *s
 	if err != nil {
 		return err
 	}
+	if t.Layer == string(keyring.LayerIndex) {
+		if err := tx.ForgetRequests(ctx, keyring.DigestPrefix(old.Generation), keyring.DigestPrefix(old.Generation+1)); err != nil {
+			return err
+		}
+	}
 	t.Stage, t.Problem = stageSettled, ""
 	p.Note("settled", "true")
 	if err := tx.PutKeyTurn(ctx, t); err != nil {

@@ -49,7 +49,7 @@ var passphraseTurn = make(chan struct{}, 1)
 // make it again: the costs and a fresh salt, which tell nothing about either. The passphrase counts in Unicode's composed
 // form (NFC), so that two keyboards that type the same text open the same slot; blanks and case count as typed. A passphrase
 // that is too short, too long or not UTF-8 is [fault.Invalid]; a context that ends while another computation runs is
-// [fault.Unavailable]. It takes about a second of four cores and 256 MiB. The caller wipes root.
+// [fault.Unavailable]. It takes about a second on two cores and 256 MiB. The caller wipes root.
 func NewPassphrase(ctx context.Context, phrase sensitive.Value) (root sensitive.Value, kept []byte, err error) {
 	if n := utf8.RuneCount(phrase.Reveal()); n < minPassphrase {
 		return sensitive.Value{}, nil, fault.New(fault.Invalid, "the passphrase is too short: it has %d characters, needed are %d", n, minPassphrase).

@@ -11,10 +11,9 @@ import (
 // pkcs11URI is the part of RFC 7512 that names a key: the token and the key by their labels, the module, the file of the PIN;
 // and helper, an attribute of ours, which names the program that loads the module.
 type pkcs11URI struct {
-	token, object      string // CK_TOKEN_INFO.label and CKA_LABEL
-	modulePath, pinAt  string // absolute
-	helper             string // plain name or absolute path
-	helperWasMentioned bool
+	token, object     string // CK_TOKEN_INFO.label and CKA_LABEL
+	modulePath, pinAt string // absolute
+	helper            string // plain name or absolute path
 }
 
 const (
@@ -49,9 +48,9 @@ func parsePKCS11URI(rest string) (pkcs11URI, error) {
 	}
 	u := pkcs11URI{token: attributes["token"], object: attributes["object"], modulePath: attributes["module-path"], pinAt: attributes["pin-source"]}
 	u.pinAt = strings.TrimPrefix(u.pinAt, "file:") // RFC 7512 section 2.4 shows both forms
-	u.helper, u.helperWasMentioned = attributes["helper"]
-	if !u.helperWasMentioned {
-		u.helper = defaultHelper
+	u.helper = defaultHelper
+	if named, ok := attributes["helper"]; ok {
+		u.helper = named
 	}
 	for _, known := range []string{"token", "object", "module-path", "pin-source", "helper"} {
 		delete(attributes, known)

@@ -78,7 +78,7 @@ func TestARecoveryKitOpensItsSlot(t *testing.T) {
 					t.Error("a slot that was moved:", err)
 				}
 			}
-			for at := range kept {
+			for at := 0; at < len(kept); at += 7 { // each costs two decapsulations
 				flipped := bytes.Clone(kept)
 				flipped[at] ^= 1
 				if got, err := rootkey.OpenRecovery(one, home, flipped); err == nil || !got.Empty() {

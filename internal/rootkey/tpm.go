@@ -122,15 +122,27 @@ func (c chip) fault(ctx context.Context, err error) error {
 	case errors.Is(err, errOtherTPM):
 		return fault.Wrap(fault.Invalid, err, "the root key was not sealed by the TPM at %s", c.Name()).
 			WithHint("the slot belongs to another machine, or the TPM was cleared or replaced; unseal by another slot and make a new one here")
+	case errors.Is(err, tpm2.TPMRCBadAuth), errors.Is(err, tpm2.TPMRCAuthFail), errors.Is(err, tpm2.TPMRCHierarchy), errors.Is(err, tpm2.TPMRCLockout):
+		return fault.Wrap(fault.Denied, err, "the TPM at %s refuses its storage hierarchy", c.Name()).
+			WithHint("the owner hierarchy must be enabled and have no password of its own")
+	case isOurFault(err):
+		return fault.Wrap(fault.Internal, err, "the TPM at %s was asked in a wrong way", c.Name())
 	case errors.Is(err, tpm2.TPMRCIntegrity), errors.Is(err, tpm2.TPMRCSize), errors.Is(err, tpm2.TPMRCBinding),
 		errors.Is(err, tpm2.TPMRCValue), errors.Is(err, tpm2.TPMRCInsufficient), errors.Is(err, tpm2.TPMRCHash), errors.Is(err, tpm2.TPMRCType),
 		errors.Is(err, tpm2.TPMRCAttributes), errors.Is(err, tpm2.TPMRCScheme), errors.Is(err, tpm2.TPMRCSensitive), errors.Is(err, tpm2.TPMRCReservedBits):
 		return fault.Wrap(fault.Invalid, err, "what the slot keeps does not open in the TPM at %s", c.Name()).
 			WithHint("the row of the slot was changed; restore it from a backup, or unseal by another slot")
-	case errors.Is(err, tpm2.TPMRCBadAuth), errors.Is(err, tpm2.TPMRCAuthFail), errors.Is(err, tpm2.TPMRCHierarchy), errors.Is(err, tpm2.TPMRCLockout):
-		return fault.Wrap(fault.Denied, err, "the TPM at %s refuses its storage hierarchy", c.Name()).
-			WithHint("the owner hierarchy must be enabled and have no password of its own")
 	}
 	return fault.Wrap(fault.Unavailable, err, "the TPM at %s failed", c.Name()).
 		WithHint("check that it is enabled in the firmware, and that the server's user may open the device: group tss")
+}
+
+// isOurFault tells whether a TPM complains of a session, which is nothing that a slot keeps.
+func isOurFault(err error) bool {
+	var complaint tpm2.TPMFmt1Error
+	if !errors.As(err, &complaint) {
+		return false
+	}
+	session, _ := complaint.Session()
+	return session
 }

@@ -95,11 +95,12 @@ func flush(t transport.TPM, handle tpm2.TPMHandle) error {
 	return err
 }
 
-// session authorises one command and encrypts its first parameter both ways. It is salted by the storage root key, so that
+// session authorises one command and encrypts its first parameter: of the command, which holds the secret of a sealing, or of
+// the response, which holds that of an unsealing. It is salted by the storage root key, so that
 // who listens on the bus between processor and TPM does not learn the key; and since the name of that key is kept with the
 // slot, who answers in the TPM's place at an unsealing does not either.
-func (s storageRoot) session() tpm2.Session {
-	return tpm2.HMAC(tpm2.TPMAlgSHA256, tpmNonce, tpm2.AESEncryption(128, tpm2.EncryptInOut), tpm2.Salted(s.handle, s.public))
+func (s storageRoot) session(encryption tpm2.AuthOption) tpm2.Session {
+	return tpm2.HMAC(tpm2.TPMAlgSHA256, tpmNonce, encryption, tpm2.Salted(s.handle, s.public))
 }
 
 // tpmSeal makes a sealed object with an empty password. It is exempt from the dictionary attack counter, which therefore can
@@ -111,7 +112,7 @@ func tpmSeal(t transport.TPM, secret []byte) (kept tpmKept, err error) {
 	}
 	defer func() { err = errors.Join(err, root.close(t)) }()
 	made, err := tpm2.Create{
-		ParentHandle: tpm2.AuthHandle{Handle: root.handle, Name: root.name, Auth: root.session()},
+		ParentHandle: tpm2.AuthHandle{Handle: root.handle, Name: root.name, Auth: root.session(tpm2.AESEncryption(128, tpm2.EncryptIn))},
 		InSensitive: tpm2.TPM2BSensitiveCreate{Sensitive: &tpm2.TPMSSensitiveCreate{
 			Data: tpm2.NewTPMUSensitiveCreate(&tpm2.TPM2BSensitiveData{Buffer: secret}),
 		}},
@@ -138,7 +139,7 @@ func tpmUnseal(t transport.TPM, kept tpmKept) (secret []byte, err error) {
 		return nil, errOtherTPM
 	}
 	loaded, err := tpm2.Load{
-		ParentHandle: tpm2.AuthHandle{Handle: root.handle, Name: root.name, Auth: root.session()},
+		ParentHandle: tpm2.AuthHandle{Handle: root.handle, Name: root.name, Auth: root.session(tpm2.AESEncryption(128, tpm2.EncryptIn))},
 		InPrivate:    tpm2.TPM2BPrivate{Buffer: kept.private},
 		InPublic:     tpm2.BytesAs2B[tpm2.TPMTPublic](kept.public),
 	}.Execute(t)
@@ -147,7 +148,7 @@ func tpmUnseal(t transport.TPM, kept tpmKept) (secret []byte, err error) {
 	}
 	defer func() { err = errors.Join(err, flush(t, loaded.ObjectHandle)) }()
 	opened, err := tpm2.Unseal{
-		ItemHandle: tpm2.AuthHandle{Handle: loaded.ObjectHandle, Name: loaded.Name, Auth: root.session()},
+		ItemHandle: tpm2.AuthHandle{Handle: loaded.ObjectHandle, Name: loaded.Name, Auth: root.session(tpm2.AESEncryption(128, tpm2.EncryptOut))},
 	}.Execute(t)
 	if err != nil {
 		return nil, err

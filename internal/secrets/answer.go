@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/json"
 
 	"github.com/keyturn/keyturn/internal/fault"
@@ -20,10 +21,11 @@ func answerPlace(ctx context.Context, i *guard.Idempotency) keyring.Place {
 
 func answerPlaceOf(id string) keyring.Place { return keyring.Place{Record: id, Field: fieldAnswer} }
 
-// kept is what is sealed: the answer, and the question that must be allowed for whoever wants it again.
+// kept is what is sealed: the answer, the question that must be allowed for whoever wants it again, and the request's hash.
 type kept struct {
 	Asked  guard.Asked `json:"asked"`
 	Answer []byte      `json:"answer"`
+	Hash   []byte      `json:"hash"`
 }
 
 // Replay gives the answer to an earlier request with the same key, nil when there was none. It is decided and recorded
@@ -41,12 +43,15 @@ func (s *Service) Replay(ctx context.Context, i *guard.Idempotency) ([]byte, err
 	if err := json.Unmarshal(v.Reveal(), &k); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "a kept answer is damaged")
 	}
+	if subtle.ConstantTimeCompare(k.Hash, i.Hash[:]) != 1 {
+		return nil, guard.Reused()
+	}
 	return k.Answer, s.door.AskAgain(ctx, k.Asked)
 }
 
 // Keep stores the answer to the request that was just applied.
 func (s *Service) Keep(ctx context.Context, i *guard.Idempotency, answer []byte) error {
-	plain, err := json.Marshal(kept{i.Asked, answer})
+	plain, err := json.Marshal(kept{i.Asked, answer, i.Hash[:]})
 	if err != nil {
 		return err
 	}
@@ -59,9 +64,11 @@ func (s *Service) Keep(ctx context.Context, i *guard.Idempotency, answer []byte)
 	})
 }
 
-// RequestDigests keys the hash of a request, so that a stolen database cannot be used to guess the values that were in it;
-// under today's index key first, then under those of an overlap.
-func (s *Service) RequestDigests(hash []byte) [][]byte {
-	v := sensitive.New(append([]byte("idempotency\x00"), hash...))
-	return append([][]byte{s.ring.Digest(v)}, s.ring.DigestAll(v)...)
+// Idempotency ties a request, by the hash of its method, path and body, to a key of the client's choice. The hash is stored
+// under the index key, so that a stolen database cannot be used to guess the values that were in it.
+func (s *Service) Idempotency(key string, hash [32]byte) *guard.Idempotency {
+	v := sensitive.New(append([]byte("idempotency\x00"), hash[:]...))
+	return &guard.Idempotency{Key: key, Hash: hash, Request: s.ring.Digest(v), Fits: func(stored []byte) (fits, known bool) {
+		return s.ring.DigestFits(v, stored), s.ring.KnowsDigest(stored)
+	}}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/keyturn/keyturn/internal/httpapi"
 	"github.com/keyturn/keyturn/internal/httpkit"
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/secrets"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
@@ -48,19 +49,21 @@ type Options struct {
 
 // Server is one running server.
 type Server struct {
-	o       Options
-	started time.Time
-	db      *store.DB
-	ring    *keyring.Ring
-	secrets *secrets.Service
-	access  *access.Service
-	log     *evidence.Log
-	world   world
-	metrics *metrics
-	handler http.Handler
-	http    *http.Server
-	certs   *certificates
-	setup   sensitive.Value
+	o        Options
+	started  time.Time
+	db       *store.DB
+	ring     *keyring.Ring
+	keys     *keys.Service
+	secrets  *secrets.Service
+	access   *access.Service
+	unlocker *unlocker
+	log      *evidence.Log
+	world    world
+	metrics  *metrics
+	handler  http.Handler
+	http     *http.Server
+	certs    *certificates
+	setup    sensitive.Value
 
 	closing  chan struct{} // closed when the server begins to stop
 	closed   sync.Once
@@ -87,7 +90,16 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	door := guard.New(s.db)
-	s.secrets = secrets.New(s.db, door, s.ring, s.o.Config.CacheBytes)
+	schedule, err := keys.ParseSchedule(s.o.Config.KeySchedule, s.o.Config.KeyOverlap)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_KEY_SCHEDULE or KEYTURN_KEY_OVERLAP: %w", err)
+	}
+	s.keys = keys.New(s.db, door, s.ring, s.world.instance, s.world.epoch, s.world.slot, s.unlocker, schedule)
+	if err := s.keys.Refill(ctx, s.world.root); err != nil {
+		return err
+	}
+	s.world.root.Bytes().Wipe()
+	s.secrets = secrets.New(s.db, door, s.keys, s.o.Config.CacheBytes)
 	setup := access.Setup{Loopback: s.o.Config.Mode == config.Development}
 	any, err := s.db.AnyPerson(ctx)
 	if err != nil {
@@ -98,13 +110,10 @@ func (s *Server) build(ctx context.Context) error {
 		setup.Token = s.setup
 	}
 	s.access = access.New(s.db, door, setup)
-	seed, _ := s.ring.LogSeed()
-	if s.log, err = evidence.New(s.db, door, s.secrets, s.world.instance, seed); err != nil {
-		return err
-	}
+	s.log = evidence.New(s.db, door, s.secrets, s.world.instance, s.ring.LogSeeds)
 	s.metrics = newMetrics(s)
 	reporter := &reporter{s}
-	routes, err := httpapi.New(s.secrets, s.access, s.log, reporter, s.o.Config.OfflineMaxAge, s.closing)
+	routes, err := httpapi.New(s.secrets, s.access, s.log, reporter, s.keys, s.o.Config.OfflineMaxAge, s.closing)
 	if err != nil {
 		return err
 	}
@@ -126,6 +135,7 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
+	s.follower.Go(func() { s.keys.Run(ctx) })
 	return nil
 }
 

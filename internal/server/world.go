@@ -17,7 +17,7 @@ import (
 	"github.com/keyturn/keyturn/internal/config"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/keyring"
-	"github.com/keyturn/keyturn/internal/secrets"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/store"
 	"github.com/keyturn/keyturn/internal/store/postgres"
 	"github.com/keyturn/keyturn/internal/store/sqlite"
@@ -33,6 +33,9 @@ type world struct {
 	rootFrom    string // where the root key came from, in words
 	fingerprint string
 	where       string // of the data, in words
+	epoch       int64
+	slot        string       // id of the one that was opened
+	root        keyring.Root // until the services are built
 }
 
 func (w *world) describe(out io.Writer) {
@@ -46,44 +49,38 @@ func (w *world) describe(out io.Writer) {
 // anything is written.
 func (s *Server) openWorld(ctx context.Context) error {
 	c := &s.o.Config
-	root, kind, given, err := s.givenRoot()
+	s.unlocker = &unlocker{s.o.LookupEnv, c}
+	offers, err := s.unlocker.offers()
 	if err != nil {
 		return err
 	}
-	if !given && c.Mode == config.Production {
+	for _, o := range offers {
+		if o.strict { // a key that is none is told before anything is opened
+			root, err := o.root(ctx)
+			if err != nil {
+				return err
+			}
+			root.Bytes().Wipe()
+		}
+	}
+	if warning := keyring.RootFileWarning(s.unlocker.getenv, os.Stat); warning != "" {
+		slog.Warn(warning)
+	}
+	if len(offers) == 0 && c.Mode == config.Production {
 		return fault.New(fault.Sealed, "production mode needs a root key and never invents one").
-			WithHint("make one with: openssl rand -hex 32, save it, and set KEYTURN_ROOT_KEY or KEYTURN_ROOT_KEY_FILE")
+			WithHint("make one with: openssl rand -hex 32, save it, and set KEYTURN_ROOT_KEY, KEYTURN_ROOT_KEY_FILE or KEYTURN_ROOT_SOURCES")
 	}
 	engine, err := s.openEngine(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.unlock(ctx, engine, root, kind, given); err != nil {
+	if err := s.unlock(ctx, engine, len(offers) > 0); err != nil {
 		if s.db != nil {
 			return errors.Join(err, s.db.Close())
 		}
 		return errors.Join(err, engine.Abandon())
 	}
 	return nil
-}
-
-// givenRoot reads the root key from the environment. An empty variable is a mistake, not "none": somebody meant to set it.
-func (s *Server) givenRoot() (keyring.Root, string, bool, error) {
-	for _, name := range []string{keyring.EnvRoot, keyring.EnvRootFile} {
-		if v, ok := s.o.LookupEnv(name); ok && v == "" {
-			return keyring.Root{}, "", false, fault.New(fault.Invalid, "%s is set but empty", name).
-				WithHint("want 64 hex characters (openssl rand -hex 32), or unset it")
-		}
-	}
-	getenv := func(name string) string { v, _ := s.o.LookupEnv(name); return v }
-	root, kind, ok, err := keyring.LoadRoot(getenv, os.ReadFile)
-	if err == nil && ok {
-		s.world.rootFrom = map[string]string{keyring.SlotEnvironment: "from " + keyring.EnvRoot, keyring.SlotFile: "from the file in " + keyring.EnvRootFile}[kind]
-		if warning := keyring.RootFileWarning(getenv, os.Stat); warning != "" {
-			slog.Warn(warning)
-		}
-	}
-	return root, kind, ok, err
 }
 
 func (s *Server) openEngine(ctx context.Context) (*store.Engine, error) {
@@ -99,8 +96,9 @@ func (s *Server) openEngine(ctx context.Context) (*store.Engine, error) {
 	return sqlite.Open(ctx, c.Data)
 }
 
-// unlock finds out whether the database holds a world, and opens it or founds one.
-func (s *Server) unlock(ctx context.Context, engine *store.Engine, root keyring.Root, kind string, given bool) error {
+// unlock finds out whether the database holds a world, and opens it or founds one. given tells whether the configuration
+// names a root key.
+func (s *Server) unlock(ctx context.Context, engine *store.Engine, given bool) error {
 	peek, err := store.Peek(ctx, engine)
 	var instance store.Instance
 	if err == nil {
@@ -108,31 +106,28 @@ func (s *Server) unlock(ctx context.Context, engine *store.Engine, root keyring.
 	}
 	switch {
 	case errors.Is(err, fault.NotFound):
-		return s.found(ctx, engine, root, kind, given, "")
+		return s.found(ctx, engine, given, "")
 	case err != nil:
 		return err
 	}
-	rows, err := secrets.LoadKeys(ctx, peek.Queries)
+	rows, err := keys.Load(ctx, peek.Queries)
 	if err != nil {
 		return err
 	}
 	if len(rows.Slots) == 0 && instance.LogSize == 0 { // a first start that died before it had keys: nothing can be lost
-		return s.found(ctx, engine, root, kind, given, instance.ID)
+		return s.found(ctx, engine, given, instance.ID)
 	}
-	if !given {
-		if root, _, err = s.savedRoot(); err != nil {
-			return err
-		}
-	}
-	if s.ring, err = keyring.Unlock(root, instance.ID, rows); err != nil {
+	o, err := s.unlocker.open(ctx, instance.ID, rows.Slots)
+	if err != nil {
 		return err
 	}
-	s.world.instance, s.world.fingerprint = instance.ID, root.Fingerprint()
-	if s.db, err = store.Open(ctx, engine, s.failed); err != nil {
+	if s.ring, err = keyring.Unlock(o.root, instance.ID, rows); err != nil {
 		return err
 	}
-	s.db.Fence(s.fence)
-	return nil
+	s.world = world{instance: instance.ID, fingerprint: o.root.Fingerprint(), epoch: instance.Epoch, slot: o.slot.ID, root: o.root,
+		rootFrom: o.words, where: s.world.where}
+	s.db, err = store.Open(ctx, engine, s.failed)
+	return err
 }
 
 func (s *Server) failed(err error) {
@@ -143,48 +138,32 @@ func (s *Server) failed(err error) {
 	}
 }
 
-// fence refuses to write under keys that another server has turned since.
-func (s *Server) fence(epoch int64) error {
-	if epoch != firstEpoch {
-		return fault.New(fault.Unavailable, "another server has turned the keys").WithHint("this server must be restarted")
-	}
-	return nil
-}
-
-// firstEpoch is the epoch of a fresh world; nothing moves it on yet.
-const firstEpoch = 1
-
-// savedRoot reads the root key that development mode keeps beside the data.
-func (s *Server) savedRoot() (keyring.Root, string, error) {
-	file := filepath.Join(s.o.Config.Data, RootKeyFile)
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return keyring.Root{}, "", fault.Wrap(fault.Sealed, err, "the root key file %s cannot be read", file).
-			WithHint("put the saved root key back, or give it in KEYTURN_ROOT_KEY")
-	}
-	root, err := keyring.ParseRoot(text)
-	s.world.rootFrom = file
-	return root, keyring.SlotFile, err
-}
-
 // found starts a new world: keys first, made durable, then the root key is shown.
 // With an id it goes on where an earlier first start ended.
-func (s *Server) found(ctx context.Context, engine *store.Engine, root keyring.Root, kind string, given bool, id string) error {
+func (s *Server) found(ctx context.Context, engine *store.Engine, given bool, id string) error {
 	c := s.o.Config
 	if !given {
-		var err error
-		if root, kind, err = s.inventRoot(); err != nil {
+		if err := s.inventRoot(); err != nil {
 			return err
 		}
 	}
+	began := id
+	if id == "" {
+		id = uuid.Must(uuid.NewV7()).String()
+	}
+	draft := keyring.SlotDraft{ID: keyring.NewSlotID(), NowMS: time.Now().UnixMilli()}
+	o, err := s.unlocker.first(ctx, id, &draft)
+	if err != nil {
+		return err
+	}
+	root := o.root
 	db, err := store.Open(ctx, engine, s.failed)
 	if err != nil {
 		return err
 	}
 	s.db = db
-	now := time.Now().UnixMilli()
-	if id == "" {
-		id = uuid.Must(uuid.NewV7()).String()
+	now := draft.NowMS
+	if began == "" {
 		if err := db.Found(ctx, id, now); err != nil {
 			if fault.KindOf(err) == fault.Exists { // another server was quicker
 				return fault.New(fault.Conflict, "another server founded this database just now").WithHint("start again")
@@ -192,7 +171,7 @@ func (s *Server) found(ctx context.Context, engine *store.Engine, root keyring.R
 			return err
 		}
 	}
-	ring, rows, err := keyring.Create(root, kind, id, now)
+	ring, rows, err := keyring.CreateIn(root, draft, id)
 	if err != nil {
 		return err
 	}
@@ -204,7 +183,7 @@ func (s *Server) found(ctx context.Context, engine *store.Engine, root keyring.R
 		} else if len(slots) > 0 {
 			return fault.New(fault.Conflict, "another server founded this database just now").WithHint("start again")
 		}
-		return secrets.SaveKeys(ctx, tx, rows)
+		return keys.Save(ctx, tx, rows)
 	})
 	if err != nil {
 		return err
@@ -214,29 +193,28 @@ func (s *Server) found(ctx context.Context, engine *store.Engine, root keyring.R
 			return err
 		}
 	}
-	db.Fence(s.fence)
 	s.ring = ring
-	s.world.instance, s.world.fingerprint, s.world.fresh = id, root.Fingerprint(), true
+	s.world = world{instance: id, fresh: true, rootFrom: o.words, fingerprint: root.Fingerprint(), where: s.world.where, epoch: 1, slot: draft.ID, root: root}
 	return nil
 }
 
 // inventRoot makes a root key for development mode, readable by its owner only. One that is there already is used.
-func (s *Server) inventRoot() (keyring.Root, string, error) {
+func (s *Server) inventRoot() error {
 	file := filepath.Join(s.o.Config.Data, RootKeyFile)
 	info, err := os.Stat(file)
 	switch {
 	case err == nil && info.Size() > 0:
-		return s.savedRoot()
+		return nil
 	case err == nil: // a first start was killed before it wrote the key, and there is no world yet that could need it
 		err = os.Remove(file)
 	case errors.Is(err, fs.ErrNotExist):
 		err = nil
 	}
 	if err != nil {
-		return keyring.Root{}, "", fault.Wrap(fault.Sealed, err, "the root key file %s cannot be read", file)
+		return fault.Wrap(fault.Sealed, err, "the root key file %s cannot be read", file)
 	}
 	if err := os.MkdirAll(s.o.Config.Data, 0o700); err != nil {
-		return keyring.Root{}, "", fault.Wrap(fault.Unavailable, err, "the data folder cannot be made")
+		return fault.Wrap(fault.Unavailable, err, "the data folder cannot be made")
 	}
 	root := keyring.NewRoot()
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -245,8 +223,7 @@ func (s *Server) inventRoot() (keyring.Root, string, error) {
 		err = errors.Join(err, f.Sync(), f.Close())
 	}
 	if err != nil {
-		return root, "", fault.Wrap(fault.Unavailable, err, "the root key file %s cannot be written", file)
+		return fault.Wrap(fault.Unavailable, err, "the root key file %s cannot be written", file)
 	}
-	s.world.rootFrom = file
-	return root, keyring.SlotFile, nil
+	return nil
 }

@@ -63,6 +63,9 @@ type DB struct {
 	texts  sync.Map // query as written to query as the engine wants it
 	stmts  sync.Map // text to *sql.Stmt of the reader pool
 
+	// peeked is the number of the last migration when the database was opened for questions only.
+	peeked int64
+
 	writer  *writer
 	failed  atomic.Pointer[fault.Error] // set once, when the engine must not be used any more
 	onFatal func(error)
@@ -102,6 +105,7 @@ func Peek(ctx context.Context, e *Engine) (*DB, error) {
 	case n > newest:
 		return nil, newerSchema(n, newest)
 	}
+	db.peeked = n
 	return db, nil
 }
 

@@ -16,12 +16,33 @@ func (q Queries) Instance(ctx context.Context) (Instance, error) { return readIn
 
 // KeySlots lists the wrappings of the instance key.
 func (q Queries) KeySlots(ctx context.Context) ([]KeySlot, error) {
+	if db, ok := q.q.(*DB); ok && db.peeked == 1 { // the root key is asked for before the schema is brought up to date
+		return firstKeySlots(ctx, q.q)
+	}
 	return keySlots.list(ctx, q.q, "ORDER BY id")
 }
 
 // KeyGenerations lists all keys that were ever made.
 func (q Queries) KeyGenerations(ctx context.Context) ([]KeyGeneration, error) {
 	return keyGenerations.list(ctx, q.q, "ORDER BY id")
+}
+
+// firstKeySlots lists slots as the first schema has them.
+func firstKeySlots(ctx context.Context, q querier) ([]KeySlot, error) {
+	rows, err := q.query(ctx, "SELECT id, kind, fingerprint, key_id, wrapped, key_check, created_at FROM key_slot ORDER BY id")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []KeySlot
+	for rows.Next() {
+		var s KeySlot
+		if err := rows.Scan(&s.ID, &s.Kind, &s.Fingerprint, &s.Key, &s.Wrapped, &s.Check, &s.CreatedAt); err != nil {
+			return nil, q.classify(err)
+		}
+		out = append(out, s)
+	}
+	return out, q.classify(rows.Err())
 }
 
 // KeySlot finds one.

@@ -189,6 +189,12 @@ func (tx *Tx) PutDigests(ctx context.Context, table string, rows []Digested) err
 	return updateByID(ctx, tx, table, true, []string{"digest"}, rows, func(s *Digested) (string, int64, []any) { return s.ID, s.Revision, []any{s.Digest} })
 }
 
+// ForgetRequests drops hashes of requests in [from, to): their key goes, and the answers have a sealed copy.
+func (tx *Tx) ForgetRequests(ctx context.Context, from, to []byte) error {
+	_, err := tx.exec(ctx, "UPDATE idempotency SET request = ? WHERE request >= ? AND request < ?", []byte{}, from, to)
+	return err
+}
+
 // SealedCount is how many envelopes of one column lie under one key, or how many digests under one generation.
 type SealedCount struct {
 	Where string // "secret.value"
@@ -206,8 +212,8 @@ var censusSQL = func() string {
 		{"secret_history", "comment"}, {"personal", "value"}, {"idempotency", "answer"}, {"key_generation", "wrapped"}} {
 		parts = append(parts, part(c.table+"."+c.column, keyOf(c.column), c.table+" WHERE "+c.column+" IS NOT NULL"))
 	}
-	for _, table := range []string{"secret", "secret_history"} {
-		parts = append(parts, part(table+".digest", "substr(digest, 1, 4)", table+" WHERE digest IS NOT NULL"))
+	for _, c := range []struct{ table, column string }{{"secret", "digest"}, {"secret_history", "digest"}, {"idempotency", "request"}} {
+		parts = append(parts, part(c.table+"."+c.column, "substr("+c.column+", 1, 4)", c.table+" WHERE length("+c.column+") > 0"))
 	}
 	return strings.Join(parts, " UNION ALL ") + " ORDER BY 1, 2"
 }()

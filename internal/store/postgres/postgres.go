@@ -72,6 +72,7 @@ func Open(ctx context.Context, address string) (*store.Engine, error) {
 		// The instance row is locked first, so that transactions run one after the other: read committed is then serial.
 		Begin: "BEGIN ISOLATION LEVEL READ COMMITTED", Lock: " FOR UPDATE",
 		Schema: schema, Classify: Classify, Undone: undone, Lost: connectionLost,
+		Scrub: func(ctx context.Context, _ [][]byte) error { return scrub(ctx, r) },
 		Close: func() error { return errors.Join(r.Close(), w.Close()) },
 	}
 	e.Abandon = e.Close
@@ -80,6 +81,21 @@ func Open(ctx context.Context, address string) (*store.Engine, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// sealedTables hold envelopes and wrapped keys.
+var sealedTables = [...]string{"key_slot", "key_generation", "idempotency", "personal", "secret_history", "secret"}
+
+// scrub writes the tables that held something destroyed anew: PostgreSQL leaves replaced rows in their pages until others need
+// the room, and only a full vacuum gives them back as files of their own, which are removed. Each table is locked while it is
+// copied. The server's own write-ahead log is out of reach: its files are used again when their turn comes.
+func scrub(ctx context.Context, db *sql.DB) error {
+	for _, table := range sealedTables {
+		if _, err := db.ExecContext(ctx, "VACUUM (FULL) "+table); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // check refuses a server that is too old or that acknowledges before it has synced.

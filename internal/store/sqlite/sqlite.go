@@ -89,11 +89,13 @@ func open(ctx context.Context, file string) (*store.Engine, error) {
 	}
 	r.SetMaxOpenConns(readers)
 	r.SetMaxIdleConns(readers)
+	bytes := &raw{}
 	e := &store.Engine{
 		Name: "sqlite", Readers: r, Writer: w, Begin: "BEGIN IMMEDIATE",
+		Scrub:    func(ctx context.Context, needles [][]byte) error { return scrub(ctx, w, file, bytes, needles) },
 		Schema:   func(s string) string { return s },
 		Classify: Classify, Undone: undone,
-		Close: func() error { return errors.Join(r.Close(), w.Close()) },
+		Close: func() error { return errors.Join(r.Close(), w.Close(), bytes.close()) },
 	}
 	if err := w.PingContext(ctx); err != nil {
 		f, _ := Classify(err)
