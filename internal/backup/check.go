@@ -14,7 +14,6 @@ import (
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/keyring"
-	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 )
@@ -72,8 +71,7 @@ type checker struct {
 	values   atomic.Int64
 	tree     *audit.Tree // of the log, as far as its chunks came
 
-	slots []keyring.SlotRow
-	keys  []keyring.KeyRow
+	rows keyring.Rows // slots and keys, as far as they came
 
 	mu       sync.Mutex
 	ids      map[string]map[rowID]struct{} // of parents
@@ -132,26 +130,8 @@ func (c *checker) look(rows rowSet) error {
 	switch head.Table {
 	case "instance":
 		return c.instance(rows)
-	case "key_slot":
-		return rows.each(func(cells []cell) error {
-			row, err := store.KeySlotOf(head.Columns, values(cells))
-			if err != nil {
-				return err
-			}
-			s, err := keys.SlotRow(row)
-			c.slots = append(c.slots, s)
-			return err
-		})
-	case "key_generation":
-		return rows.each(func(cells []cell) error {
-			row, err := store.KeyGenerationOf(head.Columns, values(cells))
-			if err != nil {
-				return err
-			}
-			k, err := keys.KeyRow(row)
-			c.keys = append(c.keys, k)
-			return err
-		})
+	case "key_slot", "key_generation":
+		return rows.each(func(cells []cell) error { return addKeyRow(&c.rows, head.Table, head.Columns, values(cells)) })
 	case "audit_chunk":
 		return rows.each(func(cells []cell) error { return c.chunk(head.Columns, cells) })
 	}
@@ -167,12 +147,6 @@ func (c *checker) look(rows rowSet) error {
 		return c.instanceSecrets(rows)
 	}
 	return nil
-}
-
-// unlock opens the keys; their rows have all come.
-func (c *checker) unlock(root keyring.Root) (err error) {
-	c.ring, err = keyring.Unlock(root, c.manifest.Instance, keyring.Rows{Slots: c.slots, Keys: c.keys})
-	return err
 }
 
 // columns finds the places of columns in a row.

@@ -129,7 +129,7 @@ func (c *checker) database(ctx context.Context, db *store.DB, root keyring.Root)
 			return err
 		}
 		if c.ring == nil && !inOrder(t.Name) {
-			if err := c.unlock(root); err != nil {
+			if c.ring, err = keyring.Unlock(root, c.manifest.Instance, c.rows); err != nil {
 				return err
 			}
 		}

@@ -73,7 +73,7 @@ func ExportInstance(ctx context.Context, src Source, folder string) (Report, err
 	if err != nil {
 		return Report{}, err
 	}
-	src.Recipients, src.Drill = []string{self.Recipient().String()}, ""
+	src.Recipients, src.Own = []string{self.Recipient().String()}, nil
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r, w := io.Pipe()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
@@ -29,6 +30,41 @@ func RecoveryRecipients(ctx context.Context, q store.Queries) ([]string, error) 
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil
+}
+
+// rowsIn reads slots and keys out of a snapshot, whose schema may be older than the queries of this program.
+func rowsIn(ctx context.Context, snap *store.Snapshot) (keyring.Rows, error) {
+	var rows keyring.Rows
+	for _, t := range snap.Tables() {
+		if t.Name != "key_slot" && t.Name != "key_generation" {
+			continue
+		}
+		err := snap.Rows(ctx, t.Name, func(row []any) error { return addKeyRow(&rows, t.Name, t.Columns, row) })
+		if err != nil {
+			return rows, err
+		}
+	}
+	return rows, nil
+}
+
+// addKeyRow adds a raw row of key_slot or key_generation.
+func addKeyRow(rows *keyring.Rows, table string, columns []string, row []any) error {
+	if table == "key_slot" {
+		stored, err := store.KeySlotOf(columns, row)
+		if err != nil {
+			return err
+		}
+		s, err := keys.SlotRow(stored)
+		rows.Slots = append(rows.Slots, s)
+		return err
+	}
+	stored, err := store.KeyGenerationOf(columns, row)
+	if err != nil {
+		return err
+	}
+	k, err := keys.KeyRow(stored)
+	rows.Keys = append(rows.Keys, k)
+	return err
 }
 
 // LogKeys gives the public keys of every log-signing key that the instance ever had: see [Check.Signers].

@@ -113,6 +113,46 @@ func (m Manifest) signingKey() (ed25519.PublicKey, error) {
 type wireManifest struct {
 	Manifest
 	Root rootText `json:"root"` // the root key of this backup, 64 hex characters
+	Slot wireSlot `json:"slot"` // opens the instance key with it, as rows of key_slot do
+}
+
+// wireSlot is a key slot that exists in a backup only, so it stands beside the rows: those are of the schema of the moment,
+// which may be older than this form of slots.
+type wireSlot struct {
+	ID          string `json:"id"`
+	Fingerprint string `json:"fingerprint"`
+	Key         string `json:"key_id"`
+	Wrapped     []byte `json:"wrapped"`
+	Public      []byte `json:"public"`
+	Proof       []byte `json:"proof"`
+	CreatedMS   int64  `json:"created_ms"`
+}
+
+func newWireSlot(s keyring.SlotRow) wireSlot {
+	return wireSlot{s.ID, s.Fingerprint, s.Key.String(), s.Wrapped, s.Public, s.Proof, s.CreatedMS}
+}
+
+func (w wireSlot) row() (keyring.SlotRow, error) {
+	key, err := keyring.ParseKeyID(w.Key)
+	if err != nil {
+		return keyring.SlotRow{}, malformed("its key slot names no key")
+	}
+	return keyring.SlotRow{ID: w.ID, Kind: slotKind, Fingerprint: w.Fingerprint, Key: key, Wrapped: w.Wrapped, Check: []byte{}, Public: w.Public,
+		Proof: w.Proof, CreatedMS: w.CreatedMS}, nil
+}
+
+// open unlocks the keys of the backup's rows.
+func (m wireManifest) open(rows keyring.Rows) (*keyring.Ring, error) {
+	root, err := m.Root.root()
+	if err != nil {
+		return nil, err
+	}
+	slot, err := m.Slot.row()
+	if err != nil {
+		return nil, err
+	}
+	rows.Slots = append(rows.Slots[:len(rows.Slots):len(rows.Slots)], slot)
+	return keyring.Unlock(root, m.Instance, rows)
 }
 
 // rootText is a root key on its way into the sealed file or out of it: the one place where it is written in clear.

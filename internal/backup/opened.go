@@ -30,10 +30,6 @@ func openRows(ctx context.Context, r io.Reader, o Check, visit func(*opened, blo
 	if err != nil {
 		return nil, Report{}, err
 	}
-	root, err := s.manifest.Root.root()
-	if err != nil {
-		return nil, Report{}, err
-	}
 	c := newChecker(&s.manifest.Manifest)
 	x := &opened{stream: s, projects: map[domain.ProjectID]store.Project{}, envs: map[domain.EnvID]store.Environment{}, folders: map[domain.FolderID]store.Folder{}}
 	for {
@@ -45,10 +41,9 @@ func openRows(ctx context.Context, r io.Reader, o Check, visit func(*opened, blo
 			return nil, Report{}, err
 		}
 		if x.ring == nil && !inOrder(b.Table) {
-			if err := c.unlock(root); err != nil {
+			if x.ring, err = s.manifest.open(c.rows); err != nil {
 				return nil, Report{}, fault.Wrap(fault.Invalid, err, "the keys in the backup do not open")
 			}
-			x.ring = c.ring
 		}
 		if b.count > 0 && x.ring == nil {
 			err = c.look(b)

@@ -119,18 +119,13 @@ func (o Restoring) fill(ctx context.Context, plan Plan) (Restored, error) {
 type newLife struct {
 	o    Restoring
 	plan Plan
-	root keyring.Root    // of the backup
-	slot keyring.SlotRow // that root opens
+	made wireManifest // of the backup
 	out  Restored
 }
 
-// copy fills the tables. The slot of the backup itself is kept in memory only: with it and an old copy of the file, the
-// restored instance would open.
+// copy fills the tables.
 func (l *newLife) copy(ctx context.Context, f *store.Filling, s *stream) error {
-	var err error
-	if l.root, err = s.manifest.Root.root(); err != nil {
-		return err
-	}
+	l.made = s.manifest
 	total := s.manifest.Rows()
 	for {
 		b, err := s.next(ctx)
@@ -142,14 +137,7 @@ func (l *newLife) copy(ctx context.Context, f *store.Filling, s *stream) error {
 		}
 		rows := make([][]any, 0, b.count)
 		err = b.each(func(cells []cell) error {
-			row := values(cells)
-			if b.Table == "key_slot" {
-				mine, err := l.own(b.Columns, row)
-				if err != nil || mine {
-					return err
-				}
-			}
-			rows = append(rows, row)
+			rows = append(rows, values(cells))
 			return nil
 		})
 		if err == nil && len(rows) > 0 {
@@ -162,16 +150,6 @@ func (l *newLife) copy(ctx context.Context, f *store.Filling, s *stream) error {
 			l.o.Progress(s.total, total)
 		}
 	}
-}
-
-// own tells whether a slot is that of the backup, and keeps it.
-func (l *newLife) own(columns []string, row []any) (bool, error) {
-	stored, err := store.KeySlotOf(columns, row)
-	if err != nil || stored.Kind != slotKind {
-		return false, err
-	}
-	l.slot, err = keys.SlotRow(stored)
-	return true, err
 }
 
 // begin makes the first entry of the new life and commits.
@@ -219,8 +197,7 @@ func (l *newLife) unlock(ctx context.Context, tx *store.Tx) (*keyring.Ring, erro
 	if err != nil {
 		return nil, err
 	}
-	rows.Slots = append(rows.Slots, l.slot)
-	return keyring.Unlock(l.root, l.plan.Report.Manifest.Instance, rows)
+	return l.made.open(rows)
 }
 
 // rootKeys makes the new slot and drops those of the machines that served before.

@@ -246,7 +246,7 @@ func TestADrillOpensEveryValue(t *testing.T) {
 				t.Errorf("another identity the second time: %v", err)
 			}
 			src := i.source()
-			src.Drill = own.Recipient(src.Recipients)
+			src.Own = &own
 			var file bytes.Buffer
 			_, err = Write(ctx, &file, src)
 			must(t, err)

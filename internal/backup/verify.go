@@ -58,10 +58,6 @@ func Verify(ctx context.Context, r io.Reader, o Check) (Report, error) {
 
 // read checks all rows of a stream.
 func (c *checker) read(ctx context.Context, s *stream, progress func(done, total int64)) error {
-	root, err := s.manifest.Root.root()
-	if err != nil {
-		return err
-	}
 	p := newPool()
 	defer p.end()
 	total := c.manifest.Rows()
@@ -78,7 +74,7 @@ func (c *checker) read(ctx context.Context, s *stream, progress func(done, total
 				return err
 			}
 			if c.ring == nil && !inOrder(b.Table) {
-				if err := c.unlock(root); err != nil {
+				if c.ring, err = s.manifest.open(c.rows); err != nil {
 					return fault.Wrap(fault.Invalid, err, "the keys in the backup do not open")
 				}
 			}

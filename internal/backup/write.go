@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"hash"
 	"io"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -16,7 +17,6 @@ import (
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/keyring"
-	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 )
@@ -29,11 +29,11 @@ type Source struct {
 	Origin string
 	// Program is the version of this program, for the manifest.
 	Program string
-	// Recipients are the age recipients of the recovery kits. There must be one.
+	// Recipients are the age recipients that may open the backup. Without any, they are those of the instance's recovery
+	// kits, of which there must be one.
 	Recipients []string
-	// Drill is the recipient of the server's own identity, see [DrillIdentity]; empty for none. It must be of the kind of
-	// the others.
-	Drill string
+	// Own is the server's own identity, for drills; nil for none.
+	Own *Own
 	// Progress, which may be nil, hears of rows. It is called on the caller's goroutine.
 	Progress func(done, total int64)
 }
@@ -49,22 +49,24 @@ type Written struct {
 // Write makes a backup of the instance as of one moment, however much is written meanwhile. It needs memory for a few rows. A
 // file that was not written to its end cannot be taken for a whole one. Without a recovery kit it is [fault.Invalid].
 func Write(ctx context.Context, w io.Writer, src Source) (Written, error) {
-	if len(src.Recipients) == 0 {
-		return Written{}, errRecipients()
-	}
-	names := src.Recipients
-	if src.Drill != "" {
-		names = append(names[:len(names):len(names)], src.Drill)
-	}
-	recipients, err := parseRecipients(names)
-	if err != nil {
-		return Written{}, err
-	}
 	m, err := freeze(ctx, src)
 	if err != nil {
 		return Written{}, err
 	}
 	defer m.close()
+	names := src.Recipients
+	if len(names) == 0 {
+		if names = m.kits; len(names) == 0 {
+			return Written{}, errRecipients()
+		}
+	}
+	if src.Own != nil {
+		names = append(names[:len(names):len(names)], src.Own.Recipient(names))
+	}
+	recipients, err := parseRecipients(names)
+	if err != nil {
+		return Written{}, err
+	}
 	m.manifest.Recipients = names
 	return m.write(ctx, w, recipients, src.Progress)
 }
@@ -75,6 +77,7 @@ type moment struct {
 	root     keyring.Root    // of this backup
 	slot     keyring.SlotRow // opens the instance key with root
 	ring     *keyring.Ring   // what the rows of the snapshot give under root
+	kits     []string        // recipients of the instance's recovery kits
 	manifest Manifest
 }
 
@@ -111,12 +114,15 @@ func (m *moment) open(ctx context.Context, src Source) error {
 	if err != nil {
 		return err
 	}
-	rows, err := keys.Load(ctx, m.snap.Queries)
+	rows, err := rowsIn(ctx, m.snap)
 	if err != nil {
 		return err
 	}
 	for _, s := range rows.Slots {
 		m.manifest.Slots = append(m.manifest.Slots, Slot{s.ID, s.Kind, s.Fingerprint})
+		if s.Kind == recoveryKind {
+			m.kits = append(m.kits, strings.Fields(s.Source)...)
+		}
 	}
 	for _, k := range rows.Keys {
 		m.manifest.Keys = append(m.manifest.Keys, Key{k.ID.String(), string(k.Layer), k.Project, k.Generation, string(k.State), k.Public})
@@ -137,9 +143,6 @@ func (m *moment) describe(ctx context.Context, src Source) error {
 		n, err := m.snap.Count(ctx, t.Name)
 		if err != nil {
 			return err
-		}
-		if t.Name == "key_slot" {
-			n++ // the one of this backup
 		}
 		out.Tables = append(out.Tables, Table{t.Name, n})
 	}
@@ -258,7 +261,7 @@ func (m *moment) write(ctx context.Context, w io.Writer, recipients []age.Recipi
 }
 
 func (m *moment) stream(ctx context.Context, s *sink, progress func(done, total int64)) error {
-	payload, err := json.Marshal(wireManifest{m.manifest, rootText{m.root.Hex()}})
+	payload, err := json.Marshal(wireManifest{m.manifest, rootText{m.root.Hex()}, newWireSlot(m.slot)})
 	if err != nil {
 		return err
 	}
@@ -273,15 +276,6 @@ func (m *moment) stream(ctx context.Context, s *sink, progress func(done, total 
 	for _, t := range m.snap.Tables() {
 		if err := p.begin(t); err != nil {
 			return err
-		}
-		if t.Name == "key_slot" {
-			row, err := store.RawKeySlot(t.Columns, keys.StoredSlot(m.slot))
-			if err != nil {
-				return err
-			}
-			if err := p.add(row); err != nil {
-				return err
-			}
 		}
 		if err := m.snap.Rows(ctx, t.Name, p.add); err != nil {
 			return err

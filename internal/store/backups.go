@@ -95,10 +95,6 @@ func KeySlotOf(columns []string, values []any) (KeySlot, error) {
 	return keySlots.parse(columns, values)
 }
 
-// RawKeySlot gives the raw row of a slot, in the order of the columns. A column that this program does not know is
-// fault.Internal.
-func RawKeySlot(columns []string, row *KeySlot) ([]any, error) { return keySlots.raw(columns, row) }
-
 // KeyGenerationOf is [KeySlotOf] for keys.
 func KeyGenerationOf(columns []string, values []any) (KeyGeneration, error) {
 	return keyGenerations.parse(columns, values)

@@ -52,20 +52,3 @@ func set(field reflect.Value, isJSON bool, value any) bool {
 	}
 	return false
 }
-
-// raw gives the values of a row in the order of the columns.
-func (t *table[T]) raw(columns []string, row *T) ([]any, error) {
-	values, err := t.values(row, nil)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]any, len(columns))
-	for i, name := range columns {
-		at := slices.IndexFunc(t.cols, func(c column) bool { return c.name == name })
-		if at < 0 {
-			return nil, fault.New(fault.Internal, "this program does not know column %s of %s", name, t.name)
-		}
-		out[i] = values[at]
-	}
-	return out, nil
-}

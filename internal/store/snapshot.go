@@ -53,7 +53,8 @@ type Snapshot struct {
 	tables []TableInfo
 }
 
-// Snapshot takes one. A database without an instance is fault.NotFound. Close it.
+// Snapshot takes one, also of a database of an older schema that was only peeked into. A database without an instance is
+// fault.NotFound. Close it.
 func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if f := db.failed.Load(); f != nil {
 		return nil, f
@@ -86,7 +87,14 @@ func (s *Snapshot) begin(ctx context.Context) error {
 	if err := s.conn.QueryRowContext(ctx, "SELECT max(number) FROM schema_migration").Scan(&s.Schema); err != nil {
 		return s.db.classify(err)
 	}
+	var there []string
+	if there, err = tableNames(ctx, s, s.db.engine); err != nil {
+		return err
+	}
 	for _, name := range copied {
+		if !slices.Contains(there, name) && s.Schema < NewestSchema() {
+			continue // made by a later migration
+		}
 		columns, err := columnsOf(ctx, s, name)
 		if err != nil {
 			return err
@@ -94,6 +102,28 @@ func (s *Snapshot) begin(ctx context.Context) error {
 		s.tables = append(s.tables, TableInfo{name, columns})
 	}
 	return nil
+}
+
+// tableNames lists the tables of the schema as it is.
+func tableNames(ctx context.Context, q querier, e *Engine) ([]string, error) {
+	text := "SELECT name FROM sqlite_master WHERE type = 'table'"
+	if e.Numbered {
+		text = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+	}
+	rows, err := q.query(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, q.classify(err)
+		}
+		out = append(out, name)
+	}
+	return out, q.classify(rows.Err())
 }
 
 // columnsOf asks the engine itself, so that a column which no struct of ours knows is not lost.
