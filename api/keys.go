@@ -13,13 +13,20 @@ type KeySlot struct {
 	ProvedAt    time.Time `json:"proved_at,omitzero"` // when its root key last opened something here
 	Unlocked    bool      `json:"unlocked"`           // this server was unlocked with it
 	Reachable   bool      `json:"reachable"`          // this server's configuration names its source
+	// Kept is what gives the root key back together with what people hold: the costs and salt of a passphrase, the verifiers of
+	// shares, the age file of a recovery kit, the ciphertext of a KMS. It opens nothing alone, but who has it can try
+	// passphrases without asking the server, so it is shown with the other facts about keys only.
+	Kept []byte `json:"kept,omitzero"` // base64
 }
 
 // KeySlotRequest asks for another slot. Either Source names a source of root keys that the server's configuration has, and
 // the server makes or fetches the root key itself; or Public and Fingerprint stand for a root key that the client holds, which
 // the server never sees.
 type KeySlotRequest struct {
-	Kind        string `json:"kind,omitzero"`             // with Public: environment, file or recovery
+	// ID is a lower-case UUID of version 7 that the client made, where what is kept must be bound to the slot before the slot
+	// is there; empty lets the server choose.
+	ID          string `json:"id,omitzero"`
+	Kind        string `json:"kind,omitzero"`             // with Public: environment, file, credential, command, passphrase, shares or recovery
 	Source      string `json:"source,omitzero"`           // URI, as in the configuration
 	Public      []byte `json:"public,omitzero"`           // base64; HPKE public key made from the root key
 	Fingerprint string `json:"root_fingerprint,omitzero"` // of the client's root key

@@ -29,6 +29,9 @@ func (r *Route) OperationID() string {
 	for len(nouns) > 1 && (nouns[0] == "project" || nouns[0] == "env") {
 		nouns = nouns[1:] // where it lies is said by the parameters
 	}
+	if len(nouns) > 1 && nouns[0] == "keys" {
+		nouns[0] = "key" // turns of a key, slots of a key
+	}
 	n := len(nouns) - 1
 	many := plural(last) && r.Method == http.MethodGet
 	switch {

@@ -21,6 +21,10 @@ const (
 	sampleGrant    = "0198c0de-0000-7000-8000-000000000009"
 	sampleRequest  = "0198c0de-0000-7000-8000-00000000000a"
 	sampleInstance = "0198c0de-0000-7000-8000-00000000000b"
+	sampleSlot     = "0198c0de-0000-7000-8000-00000000000c"
+	sampleTurn     = "0198c0de-0000-7000-8000-00000000000d"
+	sampleKey      = "0198c0de-0000-7000-8000-00000000000e"
+	sampleOldKey   = "0198c0de-0000-7000-8000-00000000000f"
 	sampleHash     = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" // SHA-256 of nothing
 	sampleMail     = "dev@example.test"
 )
@@ -57,6 +61,10 @@ func samples() []any {
 		Key:        "keyturn.dev/log/" + sampleInstance + "+00000000+test-value",
 	}
 	entry := stdjson.RawMessage(`{"action":"secret.read","at":"2026-03-02T09:30:00.000Z","keys":["/backend/DATABASE_URL"],"outcome":"allowed"}`)
+	slot := api.KeySlot{ID: sampleSlot, Kind: "file", Source: "env:KEYTURN_ROOT_KEY_FILE", Fingerprint: "0000-0000-0000-0000", KeyID: sampleKey, CreatedAt: day, ProvedAt: day,
+		Unlocked: true, Reachable: true}
+	turn := api.KeyTurn{ID: sampleTurn, Layer: "project", ProjectID: sampleProject, Project: "shop", Old: sampleOldKey, New: sampleKey, Stage: "moving", Cause: "hand",
+		By: sampleMail, StartedAt: day, Done: 12, Total: 31, PerSecond: 5200}
 	return []any{
 		api.Problem{Type: "https://keyturn.dev/docs/reference/errors#not_found", Title: "Not found", Status: 404, Detail: "no such thing, or no right to see it", Kind: "not_found",
 			Hint: "check project, environment, path and name, and that your token reaches them", Instance: sampleRequest},
@@ -89,6 +97,12 @@ func samples() []any {
 		api.Verification{Size: 412, Root: sampleHash, Deep: true, Rows: 96, Values: 31, Problems: []api.Finding{}, Checkpoint: checkpoint},
 		api.Status{Version: "v1.0.0", Mode: "production", Store: "sqlite", InstanceID: sampleInstance, StartedAt: day, LogSize: 412, Fingerprint: "0000-0000-0000-0000", OfflineMaxAge: "24h0m0s",
 			Keys: []api.Key{{ID: sampleToken, Layer: "project", ProjectID: sampleProject, Generation: 1, State: "primary", CreatedAt: day}}},
+		api.KeysStatus{Epoch: 3, Keys: []api.Key{{ID: sampleKey, Layer: "project", ProjectID: sampleProject, Generation: 2, State: "primary", CreatedAt: day}},
+			Slots: []api.KeySlot{slot}, Running: []api.KeyTurn{turn}, Schedule: []api.KeySchedule{{Layer: "project", Every: "90d", Due: later}}},
+		turn, api.KeyTurns{Turns: []api.KeyTurn{turn}}, api.KeyRotated{Turns: []api.KeyTurn{turn}},
+		api.KeyCensus{Census: "keyturn census v1\norigin keyturn.dev/log/" + sampleInstance + "\n...", Keys: []string{checkpoint.Key},
+			Counts: []api.KeyCount{{Where: "secret.value", KeyID: sampleKey, Layer: "project", State: "primary", Count: 31}}},
+		api.KeySlotMade{KeySlot: slot, Challenge: []byte("test-value")},
 		api.Checks{Checks: []api.Check{{ID: "mode", Title: "production mode is set", Outcome: "pass", Evidence: "mode is production"}}},
 	}
 }

@@ -17,6 +17,7 @@ type schema struct {
 	Ref         string             `json:"$ref,omitzero"`
 	Type        string             `json:"type,omitzero"`
 	Format      string             `json:"format,omitzero"`
+	Encoding    string             `json:"contentEncoding,omitzero"`
 	Description string             `json:"description,omitzero"`
 	Minimum     *int64             `json:"minimum,omitzero"`
 	MaxLength   int                `json:"maxLength,omitzero"`
@@ -72,6 +73,7 @@ func (s *schemas) about(t reflect.Type) string {
 var (
 	timeType = reflect.TypeFor[time.Time]()
 	rawType  = reflect.TypeFor[stdjson.RawMessage]()
+	byteType = reflect.TypeFor[[]byte]()
 )
 
 // of gives the schema of a type as it stands in a field: named structs by reference.
@@ -79,6 +81,8 @@ func (s *schemas) of(t reflect.Type, reached map[string]bool) (*schema, error) {
 	switch {
 	case t == timeType:
 		return &schema{Type: "string", Format: "date-time"}, nil
+	case t == byteType: // OpenAPI 3.1 says it as JSON Schema does
+		return &schema{Type: "string", Encoding: "base64"}, nil
 	case t == rawType: // only entries of the log travel raw
 		return &schema{Type: "object", Description: "one entry of the audit log, canonical JSON (RFC 8785)"}, nil
 	}
@@ -91,6 +95,8 @@ func (s *schemas) of(t reflect.Type, reached map[string]bool) (*schema, error) {
 		return &schema{Type: "boolean"}, nil
 	case reflect.Int, reflect.Int64:
 		return &schema{Type: "integer", Format: "int64"}, nil
+	case reflect.Float64:
+		return &schema{Type: "number", Format: "double"}, nil
 	case reflect.Uint32:
 		return &schema{Type: "integer", Format: "int64", Minimum: new(int64)}, nil
 	case reflect.Slice:

@@ -154,6 +154,23 @@ func (s *Service) vkeys() ([]string, error) {
 	return out, nil
 }
 
+// everyKey gives what verifies the signatures of every generation of the log's key, since a census outlives the key that
+// signed it.
+func (s *Service) everyKey() ([]string, error) {
+	var out []string
+	for _, k := range s.ring.Rows() {
+		if k.Layer != keyring.LayerLog || len(k.Public) == 0 {
+			continue
+		}
+		vkey, err := audit.VerifierKey(audit.Origin(s.instance), k.Public)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, vkey)
+	}
+	return out, nil
+}
+
 // Census gives a signed count of all envelopes as they are, or the one that ended a turn.
 func (s *Service) Census(ctx context.Context, turn string) (api.KeyCensus, error) {
 	var out api.KeyCensus
@@ -169,7 +186,8 @@ func (s *Service) Census(ctx context.Context, turn string) (api.KeyCensus, error
 			if out.Census = t.Census; t.Census == "" {
 				return fault.New(fault.NotFound, "turn %s has no census yet: it is %s", t.ID, t.Stage)
 			}
-			return nil
+			out.Keys, err = s.everyKey()
+			return err
 		}
 		census, _, err := s.census(ctx)
 		if err != nil {

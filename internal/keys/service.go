@@ -51,6 +51,7 @@ type Service struct {
 
 	epoch    atomic.Int64 // that the ring is of
 	opened   atomic.Pointer[string]
+	openedMS atomic.Int64 // when
 	adopting sync.Mutex // held while the ring takes in what the database holds
 	relock   atomic.Bool
 	wake     chan struct{}
@@ -63,6 +64,7 @@ func New(db *store.DB, door *guard.Door, ring *keyring.Ring, instanceID string, 
 	s := &Service{db: db, door: door, ring: ring, instance: instanceID, unlocker: u, schedule: schedule, wake: make(chan struct{}, 1)}
 	s.epoch.Store(epoch)
 	s.opened.Store(&slot)
+	s.openedMS.Store(now())
 	db.Fence(s.fence)
 	db.Hear(s.hear)
 	return s
@@ -179,6 +181,7 @@ func (s *Service) reunlock(ctx context.Context) error {
 	}
 	s.relock.Store(false)
 	s.opened.Store(&slot.ID)
+	s.openedMS.Store(now())
 	s.forget()
 	s.epoch.Store(i.Epoch)
 	return nil

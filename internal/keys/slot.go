@@ -89,6 +89,9 @@ func (s *Service) AddSlot(ctx context.Context, r api.KeySlotRequest) (api.KeySlo
 	}
 	draft := keyring.SlotDraft{ID: keyring.NewSlotID(), Kind: r.Kind, Source: r.Source, Kept: r.Kept, Root: keyring.RootPublic{Fingerprint: r.Fingerprint, Key: r.Public}}
 	var root keyring.Root
+	if r.ID != "" {
+		draft.ID = r.ID
+	}
 	if len(r.Public) == 0 {
 		var err error
 		if root, draft.Kind, draft.Kept, err = s.unlocker.Fresh(ctx, s.instance, draft.ID, r.Source); err != nil {
@@ -145,6 +148,11 @@ func (s *Service) AddSlot(ctx context.Context, r api.KeySlotRequest) (api.KeySlo
 }
 
 func checkSlot(r api.KeySlotRequest) error {
+	if r.ID != "" {
+		if _, err := keyring.ParseKeyID(r.ID); err != nil {
+			return fault.New(fault.Invalid, "the id of a slot is a lower-case UUID of version 7").WithHint("leave the id away, and the server makes one")
+		}
+	}
 	switch {
 	case len(r.Kept) > maxKept:
 		return fault.New(fault.Invalid, "a slot keeps at most %d bytes for its source", maxKept)
@@ -169,6 +177,9 @@ func roomFor(slots []keyring.SlotRow, d keyring.SlotDraft, replaces string) erro
 	}
 	known := func(fingerprint string) bool {
 		return slices.ContainsFunc(slots, func(s keyring.SlotRow) bool { return s.Fingerprint == fingerprint })
+	}
+	if slices.ContainsFunc(slots, func(s keyring.SlotRow) bool { return s.ID == d.ID }) {
+		return fault.New(fault.Exists, "there is a key slot %s already", d.ID).WithHint("make a fresh id")
 	}
 	if known(d.Root.Fingerprint) {
 		return fault.New(fault.Exists, "root key %s has a slot already", d.Root.Fingerprint)
@@ -272,7 +283,7 @@ func (s *Service) RemoveSlot(ctx context.Context, id string, force bool) (api.Ke
 		}
 		gone := rows.Slots[i]
 		rest := slices.Delete(slices.Clone(rows.Slots), i, i+1)
-		if !slices.ContainsFunc(rest, func(s keyring.SlotRow) bool { return s.ProvedMS != 0 }) {
+		if !slices.ContainsFunc(rest, func(r keyring.SlotRow) bool { return s.provedMS(r) != 0 }) {
 			return fault.New(fault.Conflict, "key slot %s is the last one that was proved to open", gone.ID).
 				WithHint("prove another one first: keyturn keys slot test ID")
 		}
@@ -345,9 +356,17 @@ func (s *Service) slots(ctx context.Context) ([]keyring.SlotRow, error) {
 	return out, nil
 }
 
+// provedMS tells when a slot was last seen to open. The one that unlocked this server did so then, whatever its row says.
+func (s *Service) provedMS(row keyring.SlotRow) int64 {
+	if *s.opened.Load() == row.ID {
+		return max(row.ProvedMS, s.openedMS.Load())
+	}
+	return row.ProvedMS
+}
+
 func (s *Service) slot(row keyring.SlotRow) api.KeySlot {
 	return api.KeySlot{ID: row.ID, Kind: row.Kind, Source: row.Source, Fingerprint: row.Fingerprint, KeyID: row.Key.String(), CreatedAt: at(row.CreatedMS),
-		ProvedAt: at(row.ProvedMS), Unlocked: *s.opened.Load() == row.ID, Reachable: s.unlocker.Reachable(row)}
+		ProvedAt: at(s.provedMS(row)), Unlocked: *s.opened.Load() == row.ID, Reachable: s.unlocker.Reachable(row), Kept: row.Kept}
 }
 
 // Refill brings slots of the first format that root opens to today's, so that the instance key can turn without it.

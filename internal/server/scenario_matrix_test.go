@@ -15,6 +15,7 @@ import (
 
 	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/httpapi"
+	"github.com/keyturn/keyturn/internal/keyring"
 )
 
 // The columns of the matrix. Anonymous callers, garbage tokens and those of disabled principals are the same for every route.
@@ -195,6 +196,70 @@ var rows = map[string]row{
 	"POST /audit/verify":               {want: adminOnly, call: at("/audit/verify")},
 	"GET /status":                      {want: adminOnly, call: at("/status")},
 	"GET /doctor":                      {want: adminOnly, call: at("/doctor")},
+
+	"GET /keys": {want: adminOnly, call: at("/keys")},
+	"POST /keys/rotations": {want: "202 403 403 403 403 403 403 403 403", call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		m.settled(t)
+		return "/keys/rotations", api.KeyRotation{Layer: "index"}, func() { m.settled(t) }
+	}},
+	"GET /keys/turns": {want: adminOnly, call: at("/keys/turns?limit=1")},
+	"GET /keys/turns/{id}": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/keys/turns/" + m.running(t), nil, nil
+	}},
+	"POST /keys/turns/{id}/pause": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/keys/turns/" + m.running(t) + "/pause", nil, nil
+	}},
+	"POST /keys/turns/{id}/resume": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/keys/turns/" + m.running(t) + "/resume", nil, nil
+	}},
+	"POST /keys/turns/{id}/finish": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/keys/turns/" + m.running(t) + "/finish", nil, nil
+	}},
+	"GET /keys/census": {want: adminOnly, call: at("/keys/census")},
+	"POST /keys/slots": {want: adminMake, call: func(_ *testing.T, _ *matrix, _ string) (string, any, func()) {
+		root := keyring.NewRoot().Public()
+		return "/keys/slots", api.KeySlotRequest{Kind: "file", Public: root.Key, Fingerprint: root.Fingerprint}, nil
+	}},
+	"POST /keys/slots/{id}/test": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/keys/slots/" + m.slot(t) + "/test", api.KeySlotAnswer{}, nil
+	}},
+	"DELETE /keys/slots/{id}": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/keys/slots/" + m.slot(t), nil, nil
+	}},
+}
+
+// running gives a turn that stays in its overlap, so that it can be held and ended.
+func (m *matrix) running(t *testing.T) string {
+	t.Helper()
+	for _, turn := range get[api.KeysStatus](t, m.admin, "/keys").Running {
+		if turn.Layer == "tokens" && turn.DueAt.After(time.Now().Add(time.Hour)) {
+			return turn.ID
+		}
+	}
+	m.settled(t)
+	return send[api.KeyRotated](t, m.admin, "POST", "/keys/rotations", api.KeyRotation{Layer: "tokens"}).Turns[0].ID
+}
+
+// settled waits until no turn is at work but one in its overlap.
+func (m *matrix) settled(t *testing.T) {
+	t.Helper()
+	eventually(t, turnsWithin, "turns have ended", func() bool {
+		return !slices.ContainsFunc(get[api.KeysStatus](t, m.admin, "/keys").Running, func(turn api.KeyTurn) bool {
+			return turn.DueAt.Before(time.Now().Add(time.Hour))
+		})
+	})
+}
+
+// slot gives a slot that nothing hangs on.
+func (m *matrix) slot(t *testing.T) string {
+	t.Helper()
+	for _, s := range get[api.KeysStatus](t, m.admin, "/keys").Slots {
+		if !s.Unlocked {
+			return s.ID
+		}
+	}
+	root := keyring.NewRoot().Public()
+	return send[api.KeySlotMade](t, m.admin, "POST", "/keys/slots", api.KeySlotRequest{Kind: "file", Public: root.Key, Fingerprint: root.Fingerprint}).ID
 }
 
 // member is one kind of principal.
