@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/keyturn/keyturn/internal/keyring"
 	"github.com/keyturn/keyturn/internal/keys"
@@ -25,11 +26,16 @@ func RecoveryRecipients(ctx context.Context, q store.Queries) ([]string, error) 
 	var out []string
 	for _, s := range slots {
 		if s.Kind == recoveryKind {
-			out = append(out, strings.Fields(s.Source)...)
+			out = append(out, kitRecipients(s.Source)...)
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil
+}
+
+// kitRecipients takes the source of a recovery slot apart: its recipients, with spaces or commas between them.
+func kitRecipients(source string) []string {
+	return strings.FieldsFunc(source, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 }
 
 // rowsIn reads slots and keys out of a snapshot, whose schema may be older than the queries of this program.

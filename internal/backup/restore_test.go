@@ -298,3 +298,48 @@ func TestABackupUnderLoadIsOfOneMoment(t *testing.T) {
 		})
 	}
 }
+
+func TestRecoveryKitsOutliveARestoreAndAreWhatBackupsAreSealedTo(t *testing.T) {
+	ctx := t.Context()
+	i := found(t, engines["sqlite"](t), 20, 60)
+	src := i.source()
+	src.Recipients = nil
+	_, err := Write(ctx, &bytes.Buffer{}, src)
+	want(t, err, fault.Invalid)
+
+	kit := keyring.NewRoot()
+	slot, err := i.ring.NewSlot(keyring.SlotDraft{Kind: recoveryKind, Source: i.recovery.Recipient().String(), Kept: []byte("sealed to the kit"), Root: kit.Public(), NowMS: 1})
+	must(t, err)
+	must(t, i.db.Write(ctx, entry("slot"), func(tx *store.Tx) error { return tx.PutKeySlots(ctx, keys.StoredSlot(slot)) }))
+	var file bytes.Buffer
+	w, err := Write(ctx, &file, src)
+	must(t, err)
+	if len(w.Manifest.Recipients) != 1 || len(w.Manifest.Slots) != 2 {
+		t.Errorf("manifest %+v", w.Manifest)
+	}
+	if got, err := RecoveryRecipients(ctx, i.db.Queries); err != nil || len(got) != 1 || got[0] != i.recovery.Recipient().String() {
+		t.Errorf("recipients %v (%v)", got, err)
+	}
+
+	e, err := engines["sqlite"](t)(ctx)
+	must(t, err)
+	root := keyring.NewRoot()
+	o := restoring(t, i, file.Bytes(), e, root)
+	o.KeepTokens = true
+	out, err := Restore(ctx, o)
+	must(t, err)
+	db, err := store.Open(ctx, e, func(err error) { t.Errorf("the engine failed: %v", err) })
+	must(t, err)
+	defer func() { _ = db.Close() }()
+	rows, err := keys.Load(ctx, db.Queries)
+	must(t, err)
+	if len(rows.Slots) != 2 || out.Dropped != 1 || out.Revoked != 0 {
+		t.Errorf("%d slots, restored %+v", len(rows.Slots), out)
+	}
+	for _, r := range []keyring.Root{kit, root} {
+		_, err := keyring.Unlock(r, i.id, rows)
+		must(t, err)
+	}
+	_, err = keyring.Unlock(i.root, i.id, rows)
+	want(t, err, fault.Sealed)
+}

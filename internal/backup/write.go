@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"hash"
 	"io"
-	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -121,7 +120,7 @@ func (m *moment) open(ctx context.Context, src Source) error {
 	for _, s := range rows.Slots {
 		m.manifest.Slots = append(m.manifest.Slots, Slot{s.ID, s.Kind, s.Fingerprint})
 		if s.Kind == recoveryKind {
-			m.kits = append(m.kits, strings.Fields(s.Source)...)
+			m.kits = append(m.kits, kitRecipients(s.Source)...)
 		}
 	}
 	for _, k := range rows.Keys {
