@@ -139,3 +139,12 @@ func (db *DB) migrate(ctx context.Context) error {
 	}
 	return nil
 }
+
+// NewestSchema is the number of the last migration that this program knows.
+func NewestSchema() int64 {
+	all, err := migrations()
+	if err != nil || len(all) == 0 {
+		return 0 // the files are part of the program
+	}
+	return all[len(all)-1].number
+}

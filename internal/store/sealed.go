@@ -16,6 +16,7 @@ const (
 	SealedHistory  = "secret_history"
 	SealedPersonal = "personal"
 	SealedAnswers  = "idempotency"
+	SealedInstance = "instance_secret"
 )
 
 // sealedShape says how the columns of a table are called that hold envelopes and what binds them.
@@ -28,6 +29,7 @@ var sealedShapes = map[string]sealedShape{
 	SealedHistory:  {"revision", "project_id", "version", "attrs", "value", "comment"},
 	SealedPersonal: {"0", "project_id", "version", "''", "value", "NULL"},
 	SealedAnswers:  {"0", "''", "0", "''", "answer", "NULL"},
+	SealedInstance: {"0", "''", "0", "''", "value", "NULL"},
 }
 
 // Sealed is a row with its envelopes and what they are bound to.
@@ -254,7 +256,7 @@ var censusSQL = func() string {
 	}
 	var parts []string
 	for _, c := range []struct{ table, column string }{{"secret", "value"}, {"secret", "comment"}, {"secret_history", "value"},
-		{"secret_history", "comment"}, {"personal", "value"}, {"idempotency", "answer"}, {"key_generation", "wrapped"}} {
+		{"secret_history", "comment"}, {"personal", "value"}, {"idempotency", "answer"}, {"instance_secret", "value"}, {"key_generation", "wrapped"}} {
 		parts = append(parts, part(c.table+"."+c.column, keyOf(c.column), c.table+" WHERE "+c.column+" IS NOT NULL"))
 	}
 	for _, c := range []struct{ table, column string }{{"secret", "digest"}, {"secret_history", "digest"}, {"idempotency", "request"}} {

@@ -148,6 +148,9 @@ func (t *table[T]) scan(rows *sql.Rows) (T, error) {
 			continue
 		}
 		dest[i] = v.Field(c.field).Addr().Interface()
+		if to, ok := dest[i].(*[]byte); ok {
+			dest[i] = blob{to}
+		}
 	}
 	if err := rows.Scan(dest...); err != nil {
 		return row, fault.Wrap(fault.Internal, err, "a row of %s is damaged", t.name)
@@ -158,6 +161,22 @@ func (t *table[T]) scan(rows *sql.Rows) (T, error) {
 		}
 	}
 	return row, nil
+}
+
+// blob reads bytes and tells those that are empty from NULL. The driver of SQLite gives nil for both, in a []byte and bare.
+type blob struct{ to *[]byte }
+
+// Scan implements [sql.Scanner].
+func (b blob) Scan(src any) error {
+	switch src := src.(type) {
+	case nil:
+		*b.to = nil
+	case []byte:
+		*b.to = append([]byte{}, src...) // the driver's memory is good until the next row
+	default:
+		return fmt.Errorf("%T where bytes belong", src)
+	}
+	return nil
 }
 
 // digest hashes name, type and length of each column with its value, so that no two rows share one.

@@ -33,6 +33,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Writing", writing},
 		{"Log", log},
 		{"Feed", feed},
+		{"Snapshots", snapshots},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, fresh) })
 	}
