@@ -14,8 +14,28 @@ import (
 	"github.com/keyturn/keyturn/internal/fault"
 )
 
-// Origin names the log of an instance in its checkpoints (C2SP tlog-checkpoint asks for a schema-less URL).
-func Origin(instanceID string) string { return "keyturn.dev/log/" + instanceID }
+// A restored instance keeps its id, since every envelope is bound to it, and begins a new life: its epoch jumps, so that a
+// server of the old life writes nothing into it, and its log signs under another name and key, so that the checkpoints of two
+// clones cannot be taken for one log that forked.
+
+// lifeSpan is how many epochs belong to one life: key changes count single epochs, far fewer than this.
+const lifeSpan = 1_000_000
+
+// Life tells the life that an epoch belongs to: 0 for the first, else the time of its restore in unix seconds. Two clones of
+// one backup differ in it unless they were made in the same second.
+func Life(epoch int64) int64 { return epoch / lifeSpan }
+
+// NextLife gives the first epoch of a new life.
+func NextLife(epoch, nowMS int64) int64 { return max(nowMS/1000, Life(epoch)+1)*lifeSpan + 1 }
+
+// Origin names the log of one life of an instance in its checkpoints (C2SP tlog-checkpoint asks for a schema-less URL).
+func Origin(instanceID string, epoch int64) string {
+	origin := "keyturn.dev/log/" + instanceID
+	if life := Life(epoch); life > 0 {
+		origin += "/" + strconv.FormatInt(life, 10)
+	}
+	return origin
+}
 
 // VerifierKey gives the key that verifies notes of the log named origin, in the form of C2SP signed-note, from the 32-byte
 // public key (RFC 8032).

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/store"
 	"github.com/keyturn/keyturn/internal/store/sqlite"
@@ -133,14 +134,14 @@ func TestReferencesAreThoseOfTheSchema(t *testing.T) {
 }
 
 func TestLivesFollowEachOther(t *testing.T) {
-	first := nextEpoch(1, 1_700_000_000_123)
-	if Life(1) != 0 || Life(first) != 1_700_000_000 || first != 1_700_000_000_000_001 {
-		t.Errorf("epoch %d, life %d", first, Life(first))
+	first := audit.NextLife(1, 1_700_000_000_123)
+	if audit.Life(1) != 0 || audit.Life(first) != 1_700_000_000 || first != 1_700_000_000_000_001 {
+		t.Errorf("epoch %d, life %d", first, audit.Life(first))
 	}
-	if second := nextEpoch(first+20, 1_600_000_000_000); Life(second) != Life(first)+1 { // a clock that went back
-		t.Errorf("life %d after %d", Life(second), Life(first))
+	if second := audit.NextLife(first+20, 1_600_000_000_000); audit.Life(second) != audit.Life(first)+1 { // a clock that went back
+		t.Errorf("life %d after %d", audit.Life(second), audit.Life(first))
 	}
-	if Origin("a/b", 5) != "a/b" || Origin("a/b", first) != "a/b/1700000000" {
-		t.Errorf("origin %s", Origin("a/b", first))
+	if one, two := audit.Origin("id", 5), audit.Origin("id", first); two != one+"/1700000000" {
+		t.Errorf("origin %s", two)
 	}
 }

@@ -130,7 +130,7 @@ func TestABackupOfTheFirstSchemaOpensForEver(t *testing.T) {
 	if *update {
 		db, ring, id := oldDatabase(t)
 		var out bytes.Buffer
-		_, err := Write(t.Context(), &out, Source{DB: db, Ring: ring, Origin: audit.Origin(id), Program: "golden",
+		_, err := Write(t.Context(), &out, Source{DB: db, Ring: ring, Origin: audit.Origin(id, 1), Program: "golden",
 			Recipients: []string{goldenIdentity(t).Recipient().String()}})
 		must(t, err)
 		must(t, os.WriteFile(goldenFile, out.Bytes(), 0o644))
@@ -144,7 +144,7 @@ func TestABackupOfTheFirstSchemaOpensForEver(t *testing.T) {
 func TestADatabaseOfAnOlderSchemaIsBackedUpBeforeItIsMigrated(t *testing.T) {
 	db, ring, id := oldDatabase(t)
 	var out bytes.Buffer
-	w, err := Write(context.Background(), &out, Source{DB: db, Ring: ring, Origin: audit.Origin(id), Recipients: []string{goldenIdentity(t).Recipient().String()}})
+	w, err := Write(context.Background(), &out, Source{DB: db, Ring: ring, Origin: audit.Origin(id, 1), Recipients: []string{goldenIdentity(t).Recipient().String()}})
 	must(t, err)
 	if w.Manifest.Schema != 1 || w.Manifest.Count("audit_chunk") == 0 {
 		t.Errorf("manifest %+v", w.Manifest)

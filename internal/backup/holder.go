@@ -12,11 +12,11 @@ import (
 type Holder struct{ Ring *keyring.Ring }
 
 // Reseal implements [keys.Holder].
-func (h Holder) Reseal(ctx context.Context, tx *store.Tx, layer keyring.Layer, old keyring.KeyID, damaged *keys.Damages, limit int64) (int64, error) {
+func (h Holder) Reseal(ctx context.Context, tx *store.Tx, layer keyring.Layer, old keyring.KeyID, pass *keys.Pass, limit int64) (int64, error) {
 	if layer != keyring.LayerInstance {
 		return 0, nil
 	}
-	rows, err := tx.SealedUnder(ctx, store.SealedInstance, old, damaged.In(store.SealedInstance), limit)
+	rows, err := tx.SealedUnder(ctx, store.SealedInstance, old, pass.Damaged(store.SealedInstance), pass.Walk(store.SealedInstance), limit)
 	if err != nil {
 		return 0, err
 	}
@@ -24,7 +24,7 @@ func (h Holder) Reseal(ctx context.Context, tx *store.Tx, layer keyring.Layer, o
 	for _, row := range rows {
 		fresh, err := h.Ring.Reseal(keyring.Place{Record: row.ID, Field: fieldInstance}, row.Value, old)
 		if err != nil {
-			if err := damaged.Add(store.SealedInstance, row.ID, err); err != nil {
+			if err := pass.Damage(store.SealedInstance, row.ID, err); err != nil {
 				return 0, err
 			}
 			continue
@@ -36,7 +36,7 @@ func (h Holder) Reseal(ctx context.Context, tx *store.Tx, layer keyring.Layer, o
 }
 
 // Redigest implements [keys.Holder]: the instance's own secrets have no digests.
-func (Holder) Redigest(context.Context, *store.Tx, uint32, *keys.Damages, int64) (int64, error) {
+func (Holder) Redigest(context.Context, *store.Tx, uint32, *keys.Pass, int64) (int64, error) {
 	return 0, nil
 }
 

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 
+	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/store"
 )
@@ -79,7 +80,7 @@ type Plan struct {
 }
 
 func newPlan(r Report, t Target, nowMS int64) Plan {
-	p := Plan{Report: r, Target: t, Same: t.Holds && t.Instance == r.Manifest.Instance, Epoch: nextEpoch(max(r.Manifest.Epoch, t.Epoch), nowMS)}
+	p := Plan{Report: r, Target: t, Same: t.Holds && t.Instance == r.Manifest.Instance, Epoch: audit.NextLife(max(r.Manifest.Epoch, t.Epoch), nowMS)}
 	if !p.Same {
 		return p
 	}

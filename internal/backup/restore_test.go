@@ -78,7 +78,7 @@ func TestARestoreMovesAnInstanceToAnotherMachineAndStore(t *testing.T) {
 				// A new life: epoch, log key, own identity.
 				inst, err := db.Instance(ctx)
 				must(t, err)
-				if Life(inst.Epoch) == 0 || inst.Epoch != out.Epoch || inst.LogSize != w.Manifest.Log.Size+1 {
+				if audit.Life(inst.Epoch) == 0 || inst.Epoch != out.Epoch || inst.LogSize != w.Manifest.Log.Size+1 {
 					t.Errorf("instance %+v", inst)
 				}
 				seed, key := ring.LogSeed()
@@ -108,7 +108,7 @@ func TestARestoreMovesAnInstanceToAnotherMachineAndStore(t *testing.T) {
 				// The server goes on from here: it writes, and backs itself up again.
 				must(t, db.Record(entry("secret.read")))
 				var again bytes.Buffer
-				_, err = Write(ctx, &again, Source{DB: db, Ring: ring, Origin: Origin(testOrigin, inst.Epoch), Recipients: i.source().Recipients})
+				_, err = Write(ctx, &again, Source{DB: db, Ring: ring, Origin: audit.Origin("test", inst.Epoch), Recipients: i.source().Recipients})
 				must(t, err)
 				r, err := Verify(ctx, &again, i.check())
 				must(t, err)

@@ -42,8 +42,8 @@ type Log struct {
 
 // New builds the service; seeds gives those of the log-signing keys of that moment, the primary first. While keys overlap
 // there are two, and both sign.
-func New(db *store.DB, door *guard.Door, values Values, instanceID string, seeds func() []sensitive.Value) *Log {
-	return &Log{db, door, values, audit.Origin(instanceID), seeds}
+func New(db *store.DB, door *guard.Door, values Values, origin string, seeds func() []sensitive.Value) *Log {
+	return &Log{db, door, values, origin, seeds}
 }
 
 func (l *Log) read(ctx context.Context, what string, work func(guard.Permit) error) error {

@@ -95,7 +95,7 @@ func (s *Service) census(ctx context.Context) (audit.Census, []store.SealedCount
 	if err != nil {
 		return audit.Census{}, nil, err
 	}
-	out := audit.Census{Origin: audit.Origin(s.instance), AtMS: now(), Epoch: i.Epoch, LogSize: i.LogSize, LogRoot: i.LogRoot}
+	out := audit.Census{Origin: s.origin, AtMS: now(), Epoch: i.Epoch, LogSize: i.LogSize, LogRoot: i.LogRoot}
 	known := map[string]keyring.KeyRow{}
 	for _, k := range s.ring.Rows() {
 		known[string(k.ID[:])] = k
@@ -144,7 +144,7 @@ func (s *Service) sign(c audit.Census) (string, error) {
 func (s *Service) vkeys() ([]string, error) {
 	var out []string
 	for _, seed := range s.ring.LogSeeds() {
-		_, vkey, err := audit.NewSigner(audit.Origin(s.instance), seed)
+		_, vkey, err := audit.NewSigner(s.origin, seed)
 		if err != nil {
 			return nil, err
 		}
@@ -162,7 +162,7 @@ func (s *Service) everyKey() ([]string, error) {
 		if k.Layer != keyring.LayerLog || len(k.Public) == 0 {
 			continue
 		}
-		vkey, err := audit.VerifierKey(audit.Origin(s.instance), k.Public)
+		vkey, err := audit.VerifierKey(s.origin, k.Public)
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
@@ -45,6 +46,7 @@ type Service struct {
 	door     *guard.Door
 	ring     *keyring.Ring
 	instance string
+	origin   string // of the log
 	unlocker Unlocker
 	schedule Schedule
 	holders  []Holder
@@ -61,7 +63,7 @@ type Service struct {
 
 // New makes the service. epoch is that of the rows that the ring was unlocked with, slot the one that unlocked it.
 func New(db *store.DB, door *guard.Door, ring *keyring.Ring, instanceID string, epoch int64, slot string, u Unlocker, schedule Schedule) *Service {
-	s := &Service{db: db, door: door, ring: ring, instance: instanceID, unlocker: u, schedule: schedule, wake: make(chan struct{}, 1)}
+	s := &Service{db: db, door: door, ring: ring, instance: instanceID, origin: audit.Origin(instanceID, epoch), unlocker: u, schedule: schedule, wake: make(chan struct{}, 1)}
 	s.epoch.Store(epoch)
 	s.opened.Store(&slot)
 	s.openedMS.Store(now())

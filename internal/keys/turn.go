@@ -189,7 +189,7 @@ func reserved(ctx context.Context, tx *store.Tx, id string) (int64, error) {
 
 // handover is the statement of the old log key that the new one follows it.
 func (s *Service) handover(fresh keyring.KeyRow) (string, error) {
-	origin := audit.Origin(s.instance)
+	origin := s.origin
 	seed, _ := s.ring.LogSeed()
 	defer seed.Wipe()
 	signer, _, err := audit.NewSigner(origin, seed)

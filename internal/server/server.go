@@ -17,6 +17,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/keyturn/keyturn/internal/access"
+	"github.com/keyturn/keyturn/internal/audit"
+	"github.com/keyturn/keyturn/internal/backup"
 	"github.com/keyturn/keyturn/internal/config"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/evidence"
@@ -113,7 +115,8 @@ func (s *Server) build(ctx context.Context) error {
 		setup.Token = s.setup
 	}
 	s.access = access.New(s.db, door, setup)
-	s.log = evidence.New(s.db, door, s.secrets, s.world.instance, s.ring.LogSeeds)
+	s.keys.Hold(backup.Holder{Ring: s.ring})
+	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	s.metrics = newMetrics(s)
 	reporter := &reporter{s}
 	routes, err := httpapi.New(s.secrets, s.access, s.log, reporter, s.keys, s.o.Config.OfflineMaxAge, s.closing)
