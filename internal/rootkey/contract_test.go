@@ -328,6 +328,11 @@ func TestLiesAreDefects(t *testing.T) {
 		}
 		w.calls, w.always = 0, said(`{"x":"`+strings.Repeat("a", 1<<22)+`"}`)
 		w.mustFail("huge", w.unwrap(text), fault.Internal)
+		w.always = func(out http.ResponseWriter, r *http.Request, honest http.Handler) {
+			honest.ServeHTTP(out, r)
+			_, _ = out.Write(bytes.Repeat([]byte(" "), maxAnswer))
+		}
+		w.mustFail("the truth and much more", w.unwrap(text), fault.Internal)
 		w.always = nil
 		w.mustOpen(text, 1)
 	})

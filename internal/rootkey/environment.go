@@ -1,11 +1,11 @@
 package rootkey
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/keyturn/keyturn/internal/fault"
@@ -115,7 +115,7 @@ func plainHost(authority string) bool {
 		return false
 	}
 	if port := u.Port(); port != "" {
-		if _, err := net.LookupPort("tcp", port); err != nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 			return false
 		}
 	}

@@ -104,16 +104,14 @@ func (t transit) encrypt(ctx context.Context, b Binding, secret []byte) (string,
 	}
 	opened, err := t.ask(ctx, "decrypt", transitInput{Ciphertext: ciphertext, Data: append(b.Bytes(), "probe"...)})
 	clear(opened.Data.Plaintext)
-	switch fault.KindOf(err) {
-	case fault.Invalid:
-		return t.key, []byte(ciphertext), nil
-	default:
-		if err != nil {
-			return "", nil, err
-		}
+	switch {
+	case err == nil:
 		return "", nil, fault.New(fault.Unsupported, "the transit engine does not bind ciphertexts to associated data").
 			WithHint("use OpenBao, or Vault 1.13 or later, and a key of type aes256-gcm96")
+	case fault.KindOf(err) != fault.Invalid:
+		return "", nil, err
 	}
+	return t.key, []byte(ciphertext), nil
 }
 
 func (t transit) decrypt(ctx context.Context, b Binding, _ string, ciphertext []byte) ([]byte, error) {
