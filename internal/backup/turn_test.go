@@ -44,7 +44,7 @@ func TestTheOwnIdentityMovesWithTheInstanceKey(t *testing.T) {
 			var h keys.Holder = Holder{i.ring}
 			for want := int64(1); want >= 0; want-- {
 				must(t, i.db.Write(ctx, entry("reseal"), func(tx *store.Tx) error {
-					n, err := h.Reseal(ctx, tx, keyring.LayerInstance, old, &keys.Damages{}, 10)
+					n, err := h.Reseal(ctx, tx, keyring.LayerInstance, old, &keys.Pass{}, 10)
 					if n != want {
 						t.Errorf("%d moved, want %d", n, want)
 					}
