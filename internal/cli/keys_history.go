@@ -23,8 +23,8 @@ type rootSpan struct {
 
 // keysHistory is what keys history prints.
 type keysHistory struct {
-	Turns []api.KeyTurn    `json:"turns"`
-	Roots []rootSpan `json:"roots"`
+	Turns []api.KeyTurn `json:"turns"`
+	Roots []rootSpan    `json:"roots"`
 }
 
 func (a *app) keysHistoryCommand() *cobra.Command {

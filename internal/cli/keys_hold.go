@@ -165,4 +165,3 @@ func errDiffers(s api.KeySlot, root keyring.Root) error {
 	return fault.New(fault.Denied, "what was given makes root key %s, and key slot %s needs %s", root.Fingerprint(), s.ID, s.Fingerprint).
 		WithHint("see which slots there are: keyturn keys slots")
 }
-

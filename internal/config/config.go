@@ -36,6 +36,7 @@ type Config struct {
 	CacheBytes    int64
 	OfflineMaxAge time.Duration
 	LogLevel      string
+	WaitSealed    bool   // a start without a root key waits for people to enter one
 	KeySchedule   string // when keys turn by themselves, see package keys
 	KeyOverlap    string // how long two signing keys are valid together
 }
@@ -92,6 +93,13 @@ func Settings() []Setting {
 				return fault.New(fault.Invalid, "want a duration such as 24h, or 0")
 			}
 			c.OfflineMaxAge = d
+			return nil
+		}},
+		{"KEYTURN_WHEN_SEALED", "", "refuse", false, "what a start does when no source gives the root key: \"refuse\" ends it, \"wait\" serves nothing but keyturn unlock, by which people enter a passphrase, shares, a recovery identity or a root key, and asks the sources again", func(c *Config, v string) error {
+			c.WaitSealed = v == "wait"
+			if v != "wait" && v != "refuse" {
+				return fault.New(fault.Invalid, "want refuse or wait")
+			}
 			return nil
 		}},
 		{"KEYTURN_KEY_SCHEDULE", "", "root=365d,instance=365d,project=90d,index=365d,log=365d,tokens=365d", false, "how old keys may become before they turn by themselves: LAYER=90d, or LAYER=never; layers that are left out keep their default. The root key is a person's to turn; its date is told by keyturn doctor", func(c *Config, v string) error { c.KeySchedule = v; return nil }},

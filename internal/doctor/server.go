@@ -11,10 +11,15 @@ import (
 
 // Facts is what the server knows of itself. The checks below are pure functions of it.
 type Facts struct {
-	Mode           string // development or production
-	RootKeyFrom    string // in words
-	RootKeyBeside  bool   // the root key lies in the data folder
-	Slots          int
+	Mode           string   // development or production
+	RootKeyFrom    string   // in words
+	RootKeyBeside  bool     // the root key lies in the data folder
+	Slots          int      // key slots: ways to unlock
+	SlotsProved    int      // of them, those whose root key opened something within a year
+	RootTurns      int      // changes of the root key that wait for the old slot to be removed
+	KeysOverdue    []string // layers that should have turned
+	KeyProblems    []string // what keeps turns from going on
+	LastCensus     string   // when a count last said that nothing is left, in words; "" for never
 	Listen         string
 	TLS            bool
 	MetricsToken   bool
@@ -44,8 +49,16 @@ func Server(f Facts) []api.Check {
 		one("mode", "production mode is set", seedKeys, f.Mode == "production", fail, "mode is "+f.Mode, "start with KEYTURN_MODE=production and a root key of your own"),
 		one("root-key-place", "the root key lies away from the data", seedKeys, !f.RootKeyBeside, fail, "the root key comes "+f.RootKeyFrom,
 			"move it to a place that a copy of the data folder does not hold, and set KEYTURN_ROOT_KEY_FILE"),
-		one("root-key-slots", "there is more than one way to unlock", seedKeys, f.Slots > 1, warn, count(f.Slots, "key slot"),
-			"save the root key in two places away from this machine: losing it loses everything"),
+		one("root-key-slots", "there is more than one way to unlock", seedKeys, f.Slots > 1, fail, count(f.Slots, "key slot"),
+			"make a recovery kit and keep it offline: keyturn keys recovery create"),
+		one("root-key-proved", "every way to unlock was proved within a year", seedKeys, f.SlotsProved >= f.Slots, warn, fmt.Sprintf("%d of %d were", f.SlotsProved, f.Slots),
+			"keyturn keys slot test ID, for each that keyturn keys slots shows without a date"),
+		one("root-key-turn", "no change of the root key is left half done", seedKeys, f.RootTurns == 0, warn, count(f.RootTurns, "change")+" under way",
+			"keyturn keys slot remove ID takes the old root key away, or the new one back"),
+		one("keys-due", "keys turn on schedule", seedDeploy, len(f.KeysOverdue) == 0, warn, said(len(f.KeysOverdue) == 0, "nothing is overdue", "overdue: "+strings.Join(f.KeysOverdue, ", ")),
+			"keyturn keys rotate LAYER"),
+		one("keys-turning", "turns of keys go on", seedKeys, len(f.KeyProblems) == 0, fail, said(len(f.KeyProblems) == 0, "no turn is held up", strings.Join(f.KeyProblems, "; ")),
+			"keyturn keys status"),
 		listen(f),
 		one("metrics-token", "/metrics asks for a token", seedKeys, f.MetricsToken || loopback(f.Listen), fail, said(f.MetricsToken, "a token is set", "no token is set; only this machine is answered"),
 			"set KEYTURN_METRICS_TOKEN"),
@@ -58,10 +71,20 @@ func Server(f Facts) []api.Check {
 		one("audit", "an access trail exists and verifies", seedTeam, f.LogSound && f.LogSize > 0, fail, said(f.LogSound, fmt.Sprintf("%d entries, all verified", f.LogSize), f.LogProblem), "keyturn audit verify"),
 		one("client-secrets", "machine credentials expire", seedTeam, f.EternalSecrets == 0, warn, count(f.EternalSecrets, "client secret")+" never expire", "make new ones with --ttl and revoke these"),
 		{ID: "encrypted-at-rest", Title: "values are encrypted at rest with per-value nonces", Outcome: pass, Source: seedTeam, Evidence: "AES-256-GCM envelopes bound to their place; the database never sees a value"},
-		{ID: "rotation-loses-nothing", Title: "keys can be rotated without losing data", Outcome: unknown, Source: seedKeys, Evidence: "key generations exist; online rotation comes with a later release", Fix: "watch the changelog"},
+		rotation(f),
 		{ID: "backup", Title: "a backup was restored lately", Outcome: unknown, Source: seedKeys, Evidence: "backups are not made by the server yet", Fix: "copy the data folder while the server is stopped, or use pg_dump; keep the root key elsewhere"},
 	}
 	return checks
+}
+
+// rotation tells what the last turn has proved.
+func rotation(f Facts) api.Check {
+	c := api.Check{ID: "rotation-loses-nothing", Title: "keys can be rotated without losing data", Outcome: pass, Source: seedKeys,
+		Evidence: "every layer turns while the server serves; no key was old enough yet"}
+	if f.LastCensus != "" {
+		c.Evidence = "the last census of " + f.LastCensus + " found nothing under the old key"
+	}
+	return c
 }
 
 // Outcomes of checks.

@@ -85,6 +85,9 @@ func headerOf(id KeyID, generation uint32) Header {
 	return Header{formatOne, algorithmAES256G, id, generation}
 }
 
+// EnvelopesUnder is what all envelopes under a key begin with. The bare id is not enough to find them: it stands in indexes too.
+func EnvelopesUnder(id KeyID) []byte { return headerOf(id, 0).append(nil)[:headerSize-4] }
+
 func (h Header) append(b []byte) []byte {
 	b = append(b, h.Format, h.Algorithm)
 	b = append(b, h.Key[:]...)

@@ -93,6 +93,9 @@ func RootOf(key sensitive.Value) (Root, error) {
 // Bytes gives the 32 bytes that [RootOf] takes. The value is shared, not copied.
 func (r Root) Bytes() sensitive.Value { return r.key }
 
+// Copy gives a root key of its own, so that either can be wiped.
+func (r Root) Copy() Root { return Root{sensitive.New(bytes.Clone(r.key.Reveal()))} }
+
 // Hex gives the 64 lower-case characters that [ParseRoot] reads.
 func (r Root) Hex() sensitive.Value {
 	return sensitive.New(hex.AppendEncode(nil, r.key.Reveal()))

@@ -52,7 +52,7 @@ type Service struct {
 	epoch    atomic.Int64 // that the ring is of
 	opened   atomic.Pointer[string]
 	openedMS atomic.Int64 // when
-	adopting sync.Mutex // held while the ring takes in what the database holds
+	adopting sync.Mutex   // held while the ring takes in what the database holds
 	relock   atomic.Bool
 	wake     chan struct{}
 	speed    speeds

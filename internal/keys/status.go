@@ -28,32 +28,38 @@ func (s *Service) read(ctx context.Context, what string, work func(guard.Permit)
 
 // Status tells how keys, slots and turns stand.
 func (s *Service) Status(ctx context.Context) (api.KeysStatus, error) {
-	out := api.KeysStatus{Keys: []api.Key{}, Slots: []api.KeySlot{}, Running: []api.KeyTurn{}}
-	err := s.read(ctx, "status", func(guard.Permit) error {
-		i, err := s.db.Instance(ctx)
-		if err != nil {
-			return err
-		}
-		out.Epoch = i.Epoch
-		slots, err := s.slots(ctx)
-		if err != nil {
-			return err
-		}
-		for _, slot := range slots {
-			out.Slots = append(out.Slots, s.slot(slot))
-		}
-		out.Keys = s.Keys()
-		turns, err := s.db.RunningKeyTurns(ctx)
-		if err != nil {
-			return err
-		}
-		if out.Running, err = s.turns(ctx, turns); err != nil {
-			return err
-		}
-		out.Schedule = s.schedules(slots)
-		return nil
+	var out api.KeysStatus
+	err := s.read(ctx, "status", func(guard.Permit) (err error) {
+		out, err = s.Report(ctx)
+		return err
 	})
 	return out, err
+}
+
+// Report is [Service.Status] for the server itself, whose caller was asked at the door already.
+func (s *Service) Report(ctx context.Context) (api.KeysStatus, error) {
+	out := api.KeysStatus{Keys: s.Keys(), Slots: []api.KeySlot{}}
+	i, err := s.db.Instance(ctx)
+	if err != nil {
+		return out, err
+	}
+	out.Epoch = i.Epoch
+	slots, err := s.slots(ctx)
+	if err != nil {
+		return out, err
+	}
+	for _, slot := range slots {
+		out.Slots = append(out.Slots, s.slot(slot))
+	}
+	turns, err := s.db.RunningKeyTurns(ctx)
+	if err != nil {
+		return out, err
+	}
+	if out.Running, err = s.turns(ctx, turns); err != nil {
+		return out, err
+	}
+	out.Schedule = s.schedules(slots)
+	return out, nil
 }
 
 // Keys lists every generation of every key that this server knows.
@@ -64,19 +70,6 @@ func (s *Service) Keys() []api.Key {
 			CreatedAt: at(k.CreatedMS), Seals: k.SealsReserved})
 	}
 	return out
-}
-
-// Slots tells which ways in there are, for checks of the server itself.
-func (s *Service) Slots(ctx context.Context) ([]api.KeySlot, error) {
-	slots, err := s.slots(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := []api.KeySlot{}
-	for _, slot := range slots {
-		out = append(out, s.slot(slot))
-	}
-	return out, nil
 }
 
 // History lists turns, newest first.

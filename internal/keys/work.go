@@ -269,7 +269,7 @@ func (s *Service) scrub(ctx context.Context, t *store.KeyTurn) error {
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "turn %s is damaged", t.ID)
 	}
-	return s.db.Scrub(ctx, id[:])
+	return s.db.Scrub(ctx, keyring.EnvelopesUnder(id))
 }
 
 // complain notes what keeps a turn from going on, where people see it, and in the log.

@@ -35,6 +35,7 @@ const (
 	InstanceRead  Action = "instance.read"  // status, doctor, keys
 	KeysManage    Action = "keys.manage"    // turn keys, add and remove slots
 	KeysTurn      Action = "keys.turn"      // a turn at work: the server itself
+	KeysUnlock    Action = "keys.unlock"    // something was entered while the server was sealed
 	BackupManage  Action = "backup.manage"  // make, verify and drill backups
 	SessionLogin  Action = "session.login"  // anonymous
 	SessionEnd    Action = "session.end"    // one's own
@@ -65,6 +66,7 @@ var Actions = []struct {
 	{InstanceRead, "see status, keys and the doctor's findings"},
 	{KeysManage, "turn keys, add, test and remove key slots"},
 	{KeysTurn, "work on a turn of a key (the server itself)"},
+	{KeysUnlock, "enter what unlocks a sealed server (whoever holds it)"},
 	{BackupManage, "make, list, verify and drill backups of the whole instance"},
 	{SessionLogin, "log in (nobody yet)"},
 	{SessionEnd, "log out"},

@@ -32,12 +32,16 @@ type scheme struct {
 
 // schemes is the list of all manners, sorted by name.
 var schemes = []scheme{
+	{"awskms", parseAWS},
+	{"azurekv", parseAzure},
 	{"command", parseCommand},
 	{"credential", parseCredential},
 	{"env", parseEnv},
 	{"file", parseFile},
+	{"gcpkms", parseGCP},
 	{"pkcs11", parsePKCS11},
 	{"tpm", parseTPM},
+	{"transit", parseTransit},
 }
 
 // keyLike finds what looks like a root key: an address is shown to everybody, and people put the key where its place belongs.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/httpkit"
 )
@@ -16,6 +17,9 @@ func (s *Server) registerHealth(mux *http.ServeMux) {
 		httpkit.WriteBody(w, http.StatusOK, []byte(`{"status":"live"}`))
 	})
 	mux.HandleFunc("GET /readyz", s.ready)
+	mux.HandleFunc("GET "+api.Prefix+unlockPath, func(w http.ResponseWriter, r *http.Request) { // a sealed server says more here
+		respond(w, r, api.SealStatus{Fingerprints: []string{}, Slots: []api.KeySlot{}}, nil)
+	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		if !allowed(r, s.o.Config.MetricsToken) {
 			httpkit.WriteError(w, r, fault.New(fault.Unauthenticated, "metrics need their token").

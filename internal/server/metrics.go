@@ -3,16 +3,22 @@ package server
 import (
 	"context"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	vm "github.com/VictoriaMetrics/metrics"
+
+	"github.com/keyturn/keyturn/internal/keys"
 )
 
 // metrics counts what is served. Labels hold routes and statuses, never names of things.
 type metrics struct {
 	set      *vm.Set
+	keys     *keys.Service
 	requests sync.Map // series to *vm.Summary
 }
 
@@ -29,12 +35,74 @@ func newMetrics(s *Server) *metrics {
 		}
 		return float64(i.LogSize)
 	})
+	m.keys = s.keys
 	return m
+}
+
+// writeKeys tells how keys and turns stand: labels hold layers, never names of projects.
+func (m *metrics) writeKeys(w io.Writer) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	k, err := m.keys.Report(ctx)
+	if err != nil {
+		return
+	}
+	type layer struct {
+		generation uint32
+		oldest     time.Time
+		seals      int64
+	}
+	layers := map[string]layer{}
+	for _, key := range k.Keys {
+		if key.State != "primary" {
+			continue
+		}
+		l := layers[key.Layer]
+		l.generation, l.seals = max(l.generation, key.Generation), max(l.seals, key.Seals)
+		if l.oldest.IsZero() || key.CreatedAt.Before(l.oldest) {
+			l.oldest = key.CreatedAt
+		}
+		layers[key.Layer] = l
+	}
+	for _, name := range slices.Sorted(maps.Keys(layers)) {
+		l := layers[name]
+		fmt.Fprintf(w, "keyturn_key_generation{layer=%q} %d\n", name, l.generation)
+		fmt.Fprintf(w, "keyturn_key_oldest_age_seconds{layer=%q} %.0f\n", name, time.Since(l.oldest).Seconds())
+		fmt.Fprintf(w, "keyturn_key_seals_reserved{layer=%q} %d\n", name, l.seals)
+	}
+	type turn struct {
+		running, blocked int
+		left             int64
+		rate             float64
+	}
+	turns := map[string]turn{}
+	for _, line := range k.Schedule {
+		turns[line.Layer] = turn{}
+	}
+	for _, t := range k.Running {
+		u := turns[t.Layer]
+		u.running++
+		u.left += t.Total - t.Done
+		u.rate += t.PerSecond
+		if t.Problem != "" {
+			u.blocked++
+		}
+		turns[t.Layer] = u
+	}
+	for _, name := range slices.Sorted(maps.Keys(turns)) {
+		u := turns[name]
+		fmt.Fprintf(w, "keyturn_key_turns_running{layer=%q} %d\n", name, u.running)
+		fmt.Fprintf(w, "keyturn_key_turns_blocked{layer=%q} %d\n", name, u.blocked)
+		fmt.Fprintf(w, "keyturn_key_turn_envelopes_remaining{layer=%q} %d\n", name, u.left)
+		fmt.Fprintf(w, "keyturn_key_turn_envelopes_per_second{layer=%q} %.0f\n", name, u.rate)
+	}
+	fmt.Fprintf(w, "keyturn_key_slots %d\n", len(k.Slots))
 }
 
 func (m *metrics) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 	m.set.WritePrometheus(w)
+	m.writeKeys(w)
 	vm.WriteProcessMetrics(w)
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,6 +44,8 @@ type Options struct {
 	Banner io.Writer
 	// Program is how a person starts this binary, for the commands in the banner.
 	Program string
+	// entered is a root key that a person entered while the server was sealed.
+	entered *opening
 	// FirstProject makes a project of this slug at the very first start, when there is no organisation yet.
 	FirstProject domain.Slug
 }
@@ -147,24 +150,51 @@ func (s *Server) SetupToken() sensitive.Value { return s.setup }
 
 // Serve answers on a listener until the context ends or the database fails for good, then stops gracefully.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	s.http = &http.Server{Handler: s.handler, MaxHeaderBytes: httpkit.MaxHeader, ReadHeaderTimeout: httpkit.ReadHeaderTimeout,
-		ReadTimeout: httpkit.ReadTimeout, IdleTimeout: httpkit.IdleTimeout, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
-	if s.certs != nil {
-		s.http.TLSConfig = s.certs.config()
+	front := &frontDoor{}
+	front.open(s.handler)
+	return s.serve(ctx, listen(l, front, s.certs))
+}
+
+// frontDoor is the handler of the moment: first that of a sealed server, then that of an open one.
+type frontDoor struct{ now atomic.Pointer[http.Handler] }
+
+func (f *frontDoor) open(h http.Handler) { f.now.Store(&h) }
+
+// ServeHTTP implements [http.Handler].
+func (f *frontDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*f.now.Load()).ServeHTTP(w, r)
+}
+
+// listening is an HTTP server at work.
+type listening struct {
+	http   *http.Server
+	failed chan error
+}
+
+func listen(l net.Listener, h http.Handler, certs *certificates) *listening {
+	out := &listening{&http.Server{Handler: h, MaxHeaderBytes: httpkit.MaxHeader, ReadHeaderTimeout: httpkit.ReadHeaderTimeout,
+		ReadTimeout: httpkit.ReadTimeout, IdleTimeout: httpkit.IdleTimeout, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)},
+		make(chan error, 1)}
+	if certs != nil {
+		out.http.TLSConfig = certs.config()
 	}
-	failed := make(chan error, 1)
 	go func() {
-		if s.certs != nil {
-			failed <- s.http.ServeTLS(l, "", "")
+		if certs != nil {
+			out.failed <- out.http.ServeTLS(l, "", "")
 		} else {
-			failed <- s.http.Serve(l)
+			out.failed <- out.http.Serve(l)
 		}
 	}()
+	return out
+}
+
+func (s *Server) serve(ctx context.Context, l *listening) error {
+	s.http = l.http
 	var cause error
 	select {
 	case <-ctx.Done():
 	case cause = <-s.fatal:
-	case cause = <-failed:
+	case cause = <-l.failed:
 		if errors.Is(cause, http.ErrServerClosed) {
 			cause = nil
 		}
@@ -209,20 +239,74 @@ func Run(ctx context.Context, o Options) error {
 		return fault.Wrap(fault.Unavailable, err, "cannot listen on %s", o.Config.Listen).WithHint("another program may use that port: choose another with --listen")
 	}
 	s, err := Open(ctx, o)
-	if err != nil {
+	if err != nil && (!o.Config.WaitSealed || !errors.Is(err, fault.Sealed)) {
 		_ = l.Close()
 		return err
 	}
+	if err == nil {
+		s.certs = certs
+		s.greet(l.Addr())
+		return s.Serve(ctx, l)
+	}
+	front := &frontDoor{}
+	at, s, err := openSealed(ctx, o, front, l, certs, err)
+	if err != nil {
+		return errors.Join(err, at.stop())
+	}
 	s.certs = certs
 	s.greet(l.Addr())
-	return s.Serve(ctx, l)
+	return s.serve(ctx, at)
+}
+
+// openSealed serves as a sealed server until something opens it.
+func openSealed(ctx context.Context, o Options, front *frontDoor, l net.Listener, certs *certificates, cause error) (*listening, *Server, error) {
+	waiting, err := newSealed(ctx, o, cause)
+	if err != nil {
+		return &listening{http: &http.Server{}}, nil, errors.Join(err, l.Close())
+	}
+	front.open(waiting.handler())
+	at := listen(l, front, certs)
+	fmt.Fprintf(o.Banner, "Keyturn %s is sealed: %s://%s\n  %s\n  Unlock it with: keyturn unlock\n", o.Version, scheme(certs), l.Addr(), waiting.reason)
+	for {
+		entered, err := waiting.wait(ctx)
+		if err != nil {
+			return at, nil, errors.Join(waiting.db.Close())
+		}
+		if entered == nil && !waiting.canOpen(ctx, o) {
+			continue
+		}
+		if err := waiting.db.Close(); err != nil {
+			return at, nil, err
+		}
+		o.entered = entered
+		s, err := Open(ctx, o)
+		if err == nil {
+			err = s.record(waiting.tried())
+		}
+		if err != nil {
+			return at, nil, err
+		}
+		front.open(s.handler)
+		return at, s, nil
+	}
+}
+
+// stop ends a server that never opened.
+func (l *listening) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	return l.http.Shutdown(ctx)
+}
+
+func scheme(certs *certificates) string {
+	if certs != nil {
+		return "https"
+	}
+	return "http"
 }
 
 func (s *Server) greet(addr net.Addr) {
-	scheme := "http"
-	if s.certs != nil {
-		scheme = "https"
-	}
+	scheme := scheme(s.certs)
 	var text bytes.Buffer // written at once, so that whoever waits for the first line sees all of it
 	defer func() { _, _ = text.WriteTo(s.o.Banner) }()
 	w := &text

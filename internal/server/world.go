@@ -49,7 +49,7 @@ func (w *world) describe(out io.Writer) {
 // anything is written.
 func (s *Server) openWorld(ctx context.Context) error {
 	c := &s.o.Config
-	s.unlocker = &unlocker{s.o.LookupEnv, c}
+	s.unlocker = &unlocker{s.o.LookupEnv, c, s.o.entered}
 	offers, err := s.unlocker.offers()
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (s *Server) openWorld(ctx context.Context) error {
 	if warning := keyring.RootFileWarning(s.unlocker.getenv, os.Stat); warning != "" {
 		slog.Warn(warning)
 	}
-	if len(offers) == 0 && c.Mode == config.Production {
+	if len(offers) == 0 && s.o.entered == nil && !c.WaitSealed && c.Mode == config.Production {
 		return fault.New(fault.Sealed, "production mode needs a root key and never invents one").
 			WithHint("make one with: openssl rand -hex 32, save it, and set KEYTURN_ROOT_KEY, KEYTURN_ROOT_KEY_FILE or KEYTURN_ROOT_SOURCES")
 	}

@@ -62,6 +62,11 @@ func (q Queries) KeysWrappedBy(ctx context.Context, id string, limit int64) ([]K
 
 // PutKeySlots stores slots.
 func (tx *Tx) PutKeySlots(ctx context.Context, rows ...*KeySlot) error {
+	for _, row := range rows {
+		if row.Check == nil { // an empty blob comes back as nil from some engines, and the column takes none
+			row.Check = []byte{}
+		}
+	}
 	return keySlots.put(ctx, tx, rows...)
 }
 

@@ -22,6 +22,15 @@ func (q Queries) LogHandovers(ctx context.Context) ([]KeyTurn, error) {
 	return keyTurns.list(ctx, q.q, "WHERE layer = ? ORDER BY started_at, id", "log")
 }
 
+// LastCensus tells when the last turn ended that a census says nothing is left of, unix milliseconds; 0 for never.
+func (q Queries) LastCensus(ctx context.Context) (int64, error) {
+	rows, err := keyTurns.list(ctx, q.q, "WHERE ended_at > 0 AND census <> ? ORDER BY ended_at DESC LIMIT 1", "")
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	return rows[0].EndedAt, nil
+}
+
 // PutKeyTurn stores one. A second turn of a key whose turn runs is fault.Exists.
 func (tx *Tx) PutKeyTurn(ctx context.Context, row *KeyTurn) error { return keyTurns.put(ctx, tx, row) }
 
