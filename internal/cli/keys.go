@@ -179,8 +179,8 @@ func scopeName(layer, project string) string {
 	return layer + " key"
 }
 
-// age says how old something is, as coarsely as people think of it.
-func age(t, now time.Time) string {
+// howOld says how old something is, as coarsely as people think of it.
+func howOld(t, now time.Time) string {
 	switch d := now.Sub(t); {
 	case t.IsZero():
 		return ""

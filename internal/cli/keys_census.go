@@ -230,6 +230,7 @@ func (a *app) checkSavedCensus(file string, given []string) error {
 	}
 	saved := savedCensus{Census: string(b)}
 	if strings.HasPrefix(strings.TrimSpace(string(b)), "{") {
+		saved.Census = ""
 		if err := json.Unmarshal(b, &saved); err != nil || saved.Census == "" {
 			return fault.New(fault.Invalid, "%s holds no census", file).WithHint("make one with: keyturn keys census --out FILE")
 		}

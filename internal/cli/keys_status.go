@@ -94,7 +94,7 @@ func (a *app) keysTable(w io.Writer, keys []api.Key, all bool, now time.Time) {
 		if k.Seals > 0 {
 			seals = fmt.Sprintf("at most %d", k.Seals)
 		}
-		t.Row(k.ID, k.Layer, k.ProjectID, fmt.Sprint(k.Generation), k.State, age(k.CreatedAt, now), seals)
+		t.Row(k.ID, k.Layer, k.ProjectID, fmt.Sprint(k.Generation), k.State, howOld(k.CreatedAt, now), seals)
 	}
 	a.table(w, t)
 }
