@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -20,7 +21,8 @@ type checkpointMemory struct{ file string }
 
 // knownLog is what is remembered of one log.
 type knownLog struct {
-	Keys       []string `json:"keys"` // C2SP signed-note
+	Keys       []string `json:"keys"`             // that are trusted, C2SP signed-note
+	Former     []string `json:"former,omitempty"` // that handed over: they verify old censuses and no checkpoint any more
 	Size       int64    `json:"size"`
 	Root       string   `json:"root"`       // base64
 	Checkpoint string   `json:"checkpoint"` // as it was signed
@@ -57,6 +59,20 @@ func (m checkpointMemory) read() (knownLogs, error) {
 func (m checkpointMemory) of(server string) (map[string]knownLog, error) {
 	all, err := m.read()
 	return all[server], err
+}
+
+// keysOf gives every key that was ever trusted for a log, whichever server showed it: an origin names one log only.
+func (m checkpointMemory) keysOf(origin string) ([]string, error) {
+	all, err := m.read()
+	var out []string
+	for _, logs := range all {
+		for _, key := range append(slices.Clone(logs[origin].Keys), logs[origin].Former...) {
+			if !slices.Contains(out, key) {
+				out = append(out, key)
+			}
+		}
+	}
+	return out, err
 }
 
 // put remembers a log. One that another command took further meanwhile stays.

@@ -67,7 +67,8 @@ func (w *witness) see(ctx context.Context, now api.Checkpoint) (sighting, error)
 }
 
 // open finds the trusted keys of the checkpoint's log and checks its signature. A key is trusted when this machine saw it
-// first, or when a trusted key signed the same checkpoint, as it does while two keys overlap.
+// first, when a trusted key signed the same checkpoint, as it does while two keys overlap, or when a trusted key handed over
+// to it: so a machine that slept through a whole overlap finds its way.
 func (w *witness) open(now api.Checkpoint, known map[string]knownLog) (audit.Head, knownLog, error) {
 	offered := strings.Fields(now.Key)
 	origin, _, _ := strings.Cut(now.Checkpoint, "\n")
@@ -85,6 +86,14 @@ func (w *witness) open(now api.Checkpoint, known map[string]knownLog) (audit.Hea
 		return head, log, nil
 	}
 	head, err := audit.OpenCheckpoint([]byte(now.Checkpoint), log.Keys...)
+	if err != nil {
+		if led := audit.Follow(log.Keys, now.Handovers); len(led) > len(log.Keys) {
+			if head, err = audit.OpenCheckpoint([]byte(now.Checkpoint), led...); err == nil {
+				w.app.info("the key of the log has turned since this machine looked last; each key signed that the next one follows it: %s", strings.Join(led[len(log.Keys):], " "))
+				log.Keys = led
+			}
+		}
+	}
 	if err != nil && w.trust {
 		log.Keys = offered
 		head, err = audit.OpenCheckpoint([]byte(now.Checkpoint), offered...)
@@ -98,8 +107,29 @@ func (w *witness) open(now api.Checkpoint, known map[string]knownLog) (audit.Hea
 			log.Keys = append(slices.Clone(log.Keys), key)
 		}
 	}
-	return head, log, nil
+	return head, log.settled(now), nil
 }
+
+// settled stops trusting keys that handed over and sign no more: a key is turned because somebody may have it, and he shall
+// not be believed for ever by those who remember it.
+func (l knownLog) settled(now api.Checkpoint) knownLog {
+	var keys, former []string
+	for _, key := range l.Keys {
+		_, err := audit.OpenCheckpoint([]byte(now.Checkpoint), key)
+		if err != nil && len(audit.Follow([]string{key}, now.Handovers)) > 1 {
+			former = append(former, key)
+		} else {
+			keys = append(keys, key)
+		}
+	}
+	l.Keys = keys
+	l.Former = append(slices.Clone(l.Former), former...)
+	l.Former = l.Former[max(0, len(l.Former)-maxFormer):]
+	return l
+}
+
+// maxFormer bounds the keys that are kept for old censuses: as many as are tried for one note.
+const maxFormer = 8
 
 // newer is a checkpoint with what it says.
 type newer struct {
@@ -142,7 +172,7 @@ func (w *witness) proven(ctx context.Context, old audit.Head, least int64, keys 
 	if err != nil {
 		return newer{}, err
 	}
-	next, err := audit.OpenCheckpoint([]byte(p.Checkpoint.Checkpoint), keys...)
+	next, err := audit.OpenCheckpoint([]byte(p.Checkpoint.Checkpoint), audit.Follow(keys, p.Checkpoint.Handovers)...)
 	if err != nil {
 		return newer{}, refuse("the checkpoint of %s is not signed by the key that this machine remembers: %s", w.server, reportOf(err).message)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,6 +33,8 @@ type fakeLog struct {
 	signer note.Signer
 	key    string
 	grows  bool // each question makes an entry, as on a real server
+
+	handovers []string
 }
 
 const testOrigin = "keyturn.example.test/log"
@@ -59,7 +62,7 @@ func (f *fakeLog) checkpoint() api.Checkpoint {
 	if err != nil {
 		f.t.Error(err)
 	}
-	return api.Checkpoint{Checkpoint: string(signed), Key: f.key}
+	return api.Checkpoint{Checkpoint: string(signed), Key: f.key, Handovers: f.handovers}
 }
 
 func texts(hashes []tlog.Hash) []string {
@@ -236,6 +239,59 @@ func TestANewKeyThatAlsoSignsIsFollowed(t *testing.T) {
 	x.server.Config.Handler = honest
 	honest.add("c")
 	x.want(exitOK, "", "checkpoint") // signed by the new one alone
+}
+
+// turned gives the log of the same entries under the next key, which the one before hands over to.
+func (f *fakeLog) turned(t *testing.T, seed byte, more ...string) *fakeLog {
+	t.Helper()
+	next := newFakeLog(t, f.origin, seed)
+	h, err := audit.SignHandover(f.origin, next.key, f.signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.tree, next.source, next.handovers = f.tree, f.source, append(slices.Clone(f.handovers), string(h))
+	next.add(more...)
+	return next
+}
+
+func TestAMachineThatSleptThroughTurnsFollowsTheHandovers(t *testing.T) {
+	first := newFakeLog(t, testOrigin, 1, "a", "b")
+	x := newTerminalless(t, first)
+	x.want(exitOK, "", "checkpoint")
+	x.log = first.turned(t, 2, "c").turned(t, 3, "d")
+	x.want(exitOK, "each key signed that the next one follows it", "checkpoint")
+	x.want(exitOK, testOrigin, "checkpoint")
+
+	// Whoever has a key that handed over is not believed any more, and the log of the new key cannot shrink either.
+	now := x.log
+	forged := newFakeLog(t, testOrigin, 1, "a", "b", "c", "d", "forged")
+	x.log = forged
+	x.want(exitCheck, "not signed by the key that this machine remembers", "checkpoint")
+	x.log = now
+	x.want(exitOK, testOrigin, "checkpoint")
+	x.log = newFakeLog(t, testOrigin, 3, "a")
+	x.want(exitCheck, "SHRANK", "checkpoint")
+}
+
+func TestAHandoverThatNoTrustedKeySignedLeadsNowhere(t *testing.T) {
+	x := newTerminalless(t, newFakeLog(t, testOrigin, 1, "a"))
+	x.want(exitOK, "", "checkpoint")
+	good := x.log
+	thief := newFakeLog(t, testOrigin, 7, "a").turned(t, 8, "b") // a chain of his own
+	x.log = thief
+	x.want(exitCheck, "not signed by the key that this machine remembers", "checkpoint")
+	misplaced, err := audit.SignHandover("other.example.test/log", thief.key, good.signer) // our key, speaking of another log
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief.handovers = append(thief.handovers, string(misplaced))
+	x.want(exitCheck, "not signed by the key that this machine remembers", "checkpoint")
+	// A handover does not make a fork right.
+	forked := newFakeLog(t, testOrigin, 1, "x", "y").turned(t, 2, "z")
+	x.log = forked
+	x.want(exitCheck, "FORKED", "checkpoint")
+	x.log = good
+	x.want(exitOK, "", "checkpoint")
 }
 
 func TestAProofOfAnotherEntryIsRefused(t *testing.T) {

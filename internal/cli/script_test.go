@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,12 +22,12 @@ func TestMain(m *testing.M) {
 }
 
 // TestScenes runs testdata/*.txtar, each against a server of its own with a first admin. A scene finds KEYTURN_SERVER and
-// KEYTURN_TOKEN, ADMIN_EMAIL and ADMIN_PASSWORD_FILE, and these commands beside the usual ones:
+// KEYTURN_TOKEN, SERVER_DATA (the folder of its data), ADMIN_EMAIL and ADMIN_PASSWORD_FILE, and these commands beside the usual ones:
 //
 //	keyturn ARGS...        the command line
 //	bare-server            replaces the server by one that nobody has set up; there is no token then
 //	stop-server            stops the server
-//	capture NAME [FIELD]   keeps the last standard output, or a field of its JSON object, as environment variable
+//	capture NAME [FIELD]   keeps the last standard output, or a field of its JSON object (slots.0.id is one inside), as environment variable
 //	private FILE           fails unless only the owner may read the file
 func TestScenes(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -47,6 +48,7 @@ func TestScenes(t *testing.T) {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
 			env.Setenv("KEYTURN_SERVER", s.URL)
 			env.Setenv("KEYTURN_TOKEN", s.Token)
+			env.Setenv("SERVER_DATA", s.Data)
 			env.Setenv("ADMIN_EMAIL", s.Email)
 			env.Setenv("ADMIN_PASSWORD_FILE", password)
 			return os.WriteFile(password, []byte(s.Password+"\n"), 0o600)
@@ -82,11 +84,23 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv(args[0], strings.TrimSuffix(out, "\n"))
 		return
 	}
-	var object map[string]any
-	if err := json.Unmarshal([]byte(out), &object); err != nil {
-		ts.Fatalf("standard output is no JSON object: %v", err)
+	var value any
+	if err := json.Unmarshal([]byte(out), &value); err != nil {
+		ts.Fatalf("standard output is no JSON: %v", err)
 	}
-	text, ok := object[args[1]].(string)
+	for part := range strings.SplitSeq(args[1], ".") {
+		switch inner := value.(type) {
+		case map[string]any:
+			value = inner[part]
+		case []any:
+			i, err := strconv.Atoi(part)
+			if err != nil || i >= len(inner) {
+				ts.Fatalf("the list has no %q", part)
+			}
+			value = inner[i]
+		}
+	}
+	text, ok := value.(string)
 	if !ok || text == "" {
 		ts.Fatalf("the object has no text %q", args[1])
 	}

@@ -187,7 +187,7 @@ func TestAKeyIsAppliedOnce(t *testing.T) {
 	}
 	fresh := func(body string) *guard.Idempotency {
 		sum := sha256.Sum256([]byte(body))
-		return &guard.Idempotency{Key: "k", Request: sum[:], Fits: func(stored []byte) (bool, bool) { return bytes.Equal(stored, sum[:]), true }}
+		return &guard.Idempotency{Key: "k", Request: func() []byte { return sum[:] }, Fits: func(stored []byte) (bool, bool) { return bytes.Equal(stored, sum[:]), true }}
 	}
 	do := func(i *guard.Idempotency, fail error) error {
 		return door.Do(guard.WithIdempotency(ctx, i), op, func(*store.Tx, guard.Permit) error { return fail })

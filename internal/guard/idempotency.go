@@ -21,8 +21,10 @@ const idempotencyKept = 24 * time.Hour
 type Idempotency struct {
 	Key  string   // as the client sent it
 	Hash [32]byte // of method, path and body; it is kept with the answer, sealed
-	// Request is the keyed hash of method, path and body, to be stored: the client's key must not be used for something else.
-	Request []byte
+	// Request gives the keyed hash of method, path and body, to be stored: the client's key must not be used for something
+	// else. It is asked in the transaction that stores it, under the keys of that moment: a request may outlive the key that
+	// was there when it began, most of all one that turns that key.
+	Request func() []byte
 	// Fits tells whether a stored one is of the same request. It is not known when the key of the hash is gone since; the
 	// answer itself tells then.
 	Fits func(stored []byte) (fits, known bool)
@@ -63,7 +65,7 @@ func idempotent(ctx context.Context, tx *store.Tx, c *Caller, op *Op) error {
 		return err
 	}
 	i.applied, i.Asked = true, Asked{op.Action, op.Resource, op.Somewhere}
-	return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.ID(c), Request: i.Request, At: tx.Now()}, idempotencyKept.Milliseconds())
+	return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.ID(c), Request: i.Request(), At: tx.Now()}, idempotencyKept.Milliseconds())
 }
 
 // Replay finds the stored answer of an earlier request with the same key: nil when there was none. A key that was used for
@@ -105,7 +107,7 @@ func (d *Door) Keep(ctx context.Context, i *Idempotency, seal func(context.Conte
 		if err != nil {
 			return err
 		}
-		return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.ID(c), Request: i.Request, Answer: sealed, At: tx.Now()}, idempotencyKept.Milliseconds())
+		return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.ID(c), Request: i.Request(), Answer: sealed, At: tx.Now()}, idempotencyKept.Milliseconds())
 	})
 }
 

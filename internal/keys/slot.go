@@ -267,7 +267,8 @@ func (s *Service) RemoveSlot(ctx context.Context, id string, force bool) (api.Ke
 	if err != nil {
 		return api.KeyTurn{}, err
 	}
-	if !force && !s.startsWithout(ctx, slots, id) {
+	other := s.opensWithout(ctx, slots, id)
+	if !force && other == "" {
 		return api.KeyTurn{}, fault.New(fault.Conflict, "without key slot %s this server cannot unlock by itself when it starts again", id).
 			WithHint("name the source of another slot in the server's configuration and prove it with keyturn keys slot test, or add --force")
 	}
@@ -296,6 +297,10 @@ func (s *Service) RemoveSlot(ctx context.Context, id string, force bool) (api.Ke
 		}
 		return s.moved(ctx, tx, keyring.Rows{Slots: rest})
 	})
+	if err == nil && other != "" && *s.opened.Load() == id {
+		s.opened.Store(&other)
+		s.openedMS.Store(now())
+	}
 	crashpoint.At("keys.slot.removed")
 	return s.told(ctx, turn, err)
 }
@@ -327,17 +332,17 @@ func (s *Service) slotGoes(ctx context.Context, tx *store.Tx, p guard.Permit, go
 	return turn, tx.PutKeyTurn(ctx, &turn)
 }
 
-// startsWithout tells whether this server could unlock by itself if a slot were gone.
-func (s *Service) startsWithout(ctx context.Context, slots []keyring.SlotRow, id string) bool {
+// opensWithout gives a slot by which this server could unlock by itself if another were gone; empty when there is none.
+func (s *Service) opensWithout(ctx context.Context, slots []keyring.SlotRow, id string) string {
 	for _, slot := range slots {
 		if slot.ID == id {
 			continue
 		}
 		if root, err := s.unlocker.RootOf(ctx, s.instance, slot); err == nil && s.ring.OpensSlot(root, slot) == nil {
-			return true
+			return slot.ID
 		}
 	}
-	return false
+	return ""
 }
 
 func (s *Service) slots(ctx context.Context) ([]keyring.SlotRow, error) {

@@ -68,7 +68,7 @@ func (s *Service) Keep(ctx context.Context, i *guard.Idempotency, answer []byte)
 // under the index key, so that a stolen database cannot be used to guess the values that were in it.
 func (s *Service) Idempotency(key string, hash [32]byte) *guard.Idempotency {
 	v := sensitive.New(append([]byte("idempotency\x00"), hash[:]...))
-	return &guard.Idempotency{Key: key, Hash: hash, Request: s.ring.Digest(v), Fits: func(stored []byte) (fits, known bool) {
+	return &guard.Idempotency{Key: key, Hash: hash, Request: func() []byte { return s.ring.Digest(v) }, Fits: func(stored []byte) (fits, known bool) {
 		return s.ring.DigestFits(v, stored), s.ring.KnowsDigest(stored)
 	}}
 }

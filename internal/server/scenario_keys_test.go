@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/audit"
+	"github.com/keyturn/keyturn/internal/keyring"
 )
 
 func TestEveryKeyTurns(t *testing.T) {
@@ -137,4 +138,76 @@ func turns(t *testing.T, w *world, layer string) {
 	if len(found.Secrets) == 0 {
 		t.Error("a value is not found by its digest")
 	}
+}
+
+// A request whose hash was made under the old index key may be kept after that key is gone, most of all the one that turns it.
+func TestNothingIsWrittenUnderAnIndexKeyThatIsGone(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		for round := range 5 {
+			begun := send[api.KeyRotated](t, w.admin, "POST", "/keys/rotations", api.KeyRotation{Layer: "index"}, "Idempotency-Key", fmt.Sprint("turn-", round))
+			w.ended(t, begun.Turns)
+			for _, n := range get[api.KeyCensus](t, w.admin, "/keys/census").Counts {
+				if n.State == "retired" || n.State == "destroyed" || n.State == "unknown" {
+					t.Errorf("%d of %s lie under key %s, which is %s", n.Count, n.Where, n.KeyID, n.State)
+				}
+			}
+		}
+	})
+}
+
+func TestASlotTakesTheIDThatItsMakerChose(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		id, kept := keyring.NewSlotID(), []byte("test-value that is bound to the id")
+		public := func() api.KeySlotRequest {
+			root := keyring.NewRoot().Public()
+			return api.KeySlotRequest{ID: id, Kind: "recovery", Public: root.Key, Fingerprint: root.Fingerprint, Kept: kept}
+		}
+		made := send[api.KeySlotMade](t, w.admin, "POST", "/keys/slots", public())
+		if made.ID != id || string(made.Kept) != string(kept) {
+			t.Errorf("slot %s keeps %q, want %s and %q", made.ID, made.Kept, id, kept)
+		}
+		w.admin.do(t, "POST", "/keys/slots", public()).refused(t, "exists")
+		for _, wrong := range []string{"1", strings.ToUpper(id), "0198c0de-0000-4000-8000-000000000000", "{" + id + "}"} {
+			r := public()
+			r.ID = wrong
+			w.admin.do(t, "POST", "/keys/slots", r).refused(t, "invalid")
+		}
+	})
+}
+
+// The slot that unlocked the server counts as proved: so a turn of the root key can be taken back on a fresh server.
+func TestARootTurnIsTakenBackOnAFreshServer(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		first := get[api.KeysStatus](t, w.admin, "/keys").Slots[0]
+		if first.ProvedAt.IsZero() || !first.Unlocked {
+			t.Errorf("the slot that unlocked the server is %+v", first)
+		}
+		root := keyring.NewRoot()
+		made := send[api.KeySlotMade](t, w.admin, "POST", "/keys/slots", api.KeySlotRequest{Kind: "file", Public: root.Public().Key, Fingerprint: root.Fingerprint(), Replaces: first.Fingerprint})
+		answer, err := root.Answer(get[api.Status](t, w.admin, "/status").InstanceID, made.ID, made.Challenge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send[api.KeySlotMade](t, w.admin, "POST", "/keys/slots/"+made.ID+"/test", api.KeySlotAnswer{Answer: answer.Reveal()})
+		if turn := send[api.KeyTurn](t, w.admin, "DELETE", "/keys/slots/"+made.ID, nil); turn.Stage != "undone" {
+			t.Errorf("the turn is %s", turn.Stage)
+		}
+	})
+}
+
+// A census outlives the key that signed it: the answer has the keys of every generation.
+func TestAnOldCensusIsVerifiedAfterTheLogKeyIsGone(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		index := w.rotate(t, api.KeyRotation{Layer: "index"})[0]
+		log := send[api.KeyRotated](t, w.admin, "POST", "/keys/rotations", api.KeyRotation{Layer: "log"}).Turns[0]
+		w.ended(t, []api.KeyTurn{send[api.KeyTurn](t, w.admin, "POST", "/keys/turns/"+log.ID+"/finish", nil)})
+		old := get[api.KeyCensus](t, w.admin, "/keys/census?turn="+index.ID)
+		if _, err := audit.OpenCensus([]byte(old.Census), old.Keys...); err != nil {
+			t.Error(err)
+		}
+		now := get[api.KeyCensus](t, w.admin, "/keys/census")
+		if _, err := audit.OpenCensus([]byte(old.Census), now.Keys...); err == nil {
+			t.Error("the destroyed key still signs")
+		}
+	})
 }

@@ -70,3 +70,9 @@ func (c *Console) AskSecret(question string) ([]byte, error) {
 	_, _ = fmt.Fprintln(c.out)
 	return b, err
 }
+
+// Erase takes everything off the screen that was shown so far, also what can be scrolled back to: a secret was shown.
+func (c *Console) Erase() error {
+	_, err := c.out.WriteString("\x1b[H\x1b[2J\x1b[3J")
+	return err
+}
