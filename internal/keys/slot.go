@@ -243,9 +243,13 @@ func (s *Service) proved(ctx context.Context, tx *store.Tx, p guard.Permit, slot
 	if err != nil {
 		return err
 	}
-	row.ProvedAt = tx.Now()
-	slot.ProvedMS = row.ProvedAt
-	return tx.PutKeySlots(ctx, &row)
+	now, err := slotRow(row)
+	if err != nil {
+		return err
+	}
+	now.ProvedMS = tx.Now()
+	slot.ProvedMS = now.ProvedMS
+	return tx.PutKeySlots(ctx, storedSlot(now))
 }
 
 // RemoveSlot takes a way in away, for good: its root key opens nothing any more, not even in the raw files. The last slot, and
