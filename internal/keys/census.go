@@ -24,7 +24,7 @@ func (s *Service) count(ctx context.Context, t *store.KeyTurn) error {
 		return err
 	}
 	census.Turn, census.Layer, census.Project, census.Old = t.ID, t.Layer, string(t.Project), t.Old
-	if census.Left, err = s.left(ctx, t, counts); err != nil {
+	if census.Left, err = s.left(ctx, s.db.Queries, t, counts); err != nil {
 		return err
 	}
 	signed, err := s.sign(census)
@@ -47,9 +47,9 @@ func (s *Service) count(ctx context.Context, t *store.KeyTurn) error {
 }
 
 // left counts what lies under the old key of a turn.
-func (s *Service) left(ctx context.Context, t *store.KeyTurn, counts []store.SealedCount) (int64, error) {
+func (s *Service) left(ctx context.Context, q store.Queries, t *store.KeyTurn, counts []store.SealedCount) (int64, error) {
 	if t.Layer == string(LayerRoot) {
-		slots, err := s.db.KeySlots(ctx)
+		slots, err := q.KeySlots(ctx)
 		var n int64
 		for _, slot := range slots {
 			if slot.Fingerprint == t.Old {

@@ -79,10 +79,16 @@ func (s *Service) Hold(h Holder) { s.holders = append(s.holders, h) }
 func (s *Service) Ring() *keyring.Ring { return s.ring }
 
 // fence keeps every transaction of this server under the keys of that moment: the epoch moves with each change of a key, and
-// whoever missed one takes the new keys in before he writes, or does not write.
+// whoever missed one takes the new keys in before he writes, or does not write. The transaction holds the row that tells the
+// epoch, so a lower one than was seen is no older look: somebody put it back, and a server that took it for granted could
+// write under a key that another one is about to destroy.
 func (s *Service) fence(ctx context.Context, q store.Queries, epoch int64) error {
-	if epoch == s.epoch.Load() {
+	switch known := s.epoch.Load(); {
+	case epoch == known:
 		return nil
+	case epoch < known:
+		return fault.New(fault.Internal, "the epoch in the instance row is %d, and this server has seen %d: it was put back by hand", epoch, known).
+			WithHint("was the database put back to an older state? run keyturn audit verify --deep, then start the server again")
 	}
 	return s.adopt(ctx, q, epoch)
 }

@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"regexp"
 	"slices"
@@ -28,8 +27,6 @@ const (
 	maxSource = 8 << 10
 	// testFor is how long a challenge may be answered.
 	testFor = 10 * time.Minute
-	// traceSize is how much of a removed wrapping is looked for in the files: more than any chance could repeat.
-	traceSize = 64
 )
 
 // held are the kinds of slots whose root key the client holds: this server never sees it.
@@ -254,9 +251,13 @@ func (s *Service) proved(ctx context.Context, tx *store.Tx, p guard.Permit, slot
 	if err != nil {
 		return err
 	}
-	row.ProvedAt = tx.Now()
-	slot.ProvedMS = row.ProvedAt
-	return tx.PutKeySlots(ctx, &row)
+	now, err := slotRow(row)
+	if err != nil {
+		return err
+	}
+	now.ProvedMS = tx.Now()
+	slot.ProvedMS = now.ProvedMS
+	return tx.PutKeySlots(ctx, storedSlot(now))
 }
 
 // RemoveSlot takes a way in away, for good: its root key opens nothing any more, not even in the raw files. The last slot, and
@@ -328,7 +329,7 @@ func (s *Service) slotGoes(ctx context.Context, tx *store.Tx, p guard.Permit, go
 			return turn, fault.New(fault.Conflict, "the root key turns already: turn %s", t.ID).WithHint("end that first: keyturn keys status")
 		}
 	}
-	turn.Stage, turn.Trace = stageSettled, hex.EncodeToString(gone.Wrapped[:min(traceSize, len(gone.Wrapped))])
+	turn.Stage, turn.Trace = stageSettled, trace(gone.Wrapped)
 	return turn, tx.PutKeyTurn(ctx, &turn)
 }
 

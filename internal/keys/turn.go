@@ -95,6 +95,9 @@ func (s *Service) Begin(ctx context.Context, sc Scope, o Order) (store.KeyTurn, 
 			turn.Cause = causeHand
 		}
 		signed(&turn, p)
+		for _, slot := range slots { // each is about to be filled anew
+			turn.Trace += trace(slot.Wrapped)
+		}
 		switch sc.Layer {
 		case keyring.LayerLog:
 			if turn.Handover, err = s.handover(fresh); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/keyturn/keyturn/internal/crashpoint"
@@ -237,11 +238,32 @@ func (s *Service) settle(ctx context.Context, tx *store.Tx, p guard.Permit, t *s
 	return s.moved(ctx, tx, keyring.Rows{Keys: []keyring.KeyRow{old}})
 }
 
-// destroy takes the wrapped key away. The census stands before it.
+// destroy takes the wrapped key away. The census stands before it, and is repeated here, where nobody else can write: what was
+// put back by hand since, or a turn whose row was changed by hand, must not cost a value.
 func (s *Service) destroy(ctx context.Context, tx *store.Tx, p guard.Permit, t *store.KeyTurn) error {
+	counts, err := tx.SealedCounts(ctx)
+	if err != nil {
+		return err
+	}
+	left, err := s.left(ctx, tx.Queries, t, counts)
+	if err != nil {
+		return err
+	}
+	if left != 0 {
+		p.Note("left", "true")
+		return s.unsettle(ctx, tx, t)
+	}
 	p.Note("destroyed", t.Old)
 	t.Stage = stageScrubbing
-	if err := tx.PutKeyTurn(ctx, t); err != nil || t.Layer == string(LayerRoot) { // a slot is gone already
+	if t.Layer == string(LayerRoot) { // a slot is gone already
+		return tx.PutKeyTurn(ctx, t)
+	}
+	stored, err := tx.KeyGeneration(ctx, t.Old)
+	if err != nil {
+		return err
+	}
+	t.Trace += trace(stored.Wrapped)
+	if err := tx.PutKeyTurn(ctx, t); err != nil {
 		return err
 	}
 	old, err := s.restate(ctx, tx, t.Old, keyring.StateDestroyed)
@@ -258,18 +280,37 @@ func (s *Service) end(ctx context.Context, tx *store.Tx, _ guard.Permit, t *stor
 
 // scrub makes sure that nothing of the old key, nor anything that it opens, is left in the files.
 func (s *Service) scrub(ctx context.Context, t *store.KeyTurn) error {
-	if t.Layer == string(LayerRoot) {
-		needle, err := hex.DecodeString(t.Trace)
-		if err != nil || len(needle) == 0 {
-			return s.db.Scrub(ctx)
+	var needles [][]byte
+	if t.Layer != string(LayerRoot) {
+		id, err := keyring.ParseKeyID(t.Old)
+		if err != nil {
+			return fault.Wrap(fault.Internal, err, "turn %s is damaged", t.ID)
 		}
-		return s.db.Scrub(ctx, needle)
+		needles = append(needles, keyring.EnvelopesUnder(id))
 	}
-	id, err := keyring.ParseKeyID(t.Old)
-	if err != nil {
-		return fault.Wrap(fault.Internal, err, "turn %s is damaged", t.ID)
+	for text := range strings.FieldsSeq(t.Trace) {
+		needle, err := hex.DecodeString(text)
+		if err != nil || len(needle) < traceSize {
+			return fault.New(fault.Internal, "turn %s is damaged", t.ID)
+		}
+		needles = append(needles, needle)
 	}
-	return s.db.Scrub(ctx, keyring.EnvelopesUnder(id))
+	return s.db.Scrub(ctx, needles...)
+}
+
+const (
+	// traceFrom and traceSize say which bytes of a wrapping are looked for: those after its header, which names the key that
+	// wraps and not the one inside. They are its nonce or the beginning of its encapsulated key: random, so that no chance
+	// repeats them; useless, so that they may be kept; and without them nobody opens the rest.
+	traceFrom, traceSize = 22, 12
+)
+
+// trace gives what must not be found of a wrapping once it is gone, as one word of a turn's traces.
+func trace(wrapped []byte) string {
+	if len(wrapped) < traceFrom+traceSize {
+		return ""
+	}
+	return hex.EncodeToString(wrapped[traceFrom:traceFrom+traceSize]) + " "
 }
 
 // complain notes what keeps a turn from going on, where people see it, and in the log.

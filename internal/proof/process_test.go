@@ -23,6 +23,9 @@ const (
 	exitWithin  = time.Minute
 )
 
+// crashAt names the point at which a server shall die, see package crashpoint.
+const crashAt = "KEYTURN_CRASH_AT="
+
 // place is where a server keeps its data across its lives, and the environment it gets.
 type place struct {
 	folder string
@@ -34,13 +37,31 @@ type place struct {
 	fileBlocks int
 }
 
+// with gives the same place with one variable of the environment set, or with another value.
+func (p place) with(name, value string) place {
+	env := []string{name + value}
+	for _, variable := range p.env {
+		if !strings.HasPrefix(variable, name) {
+			env = append(env, variable)
+		}
+	}
+	p.env = env
+	return p
+}
+
 // data is the folder of the embedded database.
 func (p place) data() string { return filepath.Join(p.folder, "data") }
 
 // command makes a command line of the program with nothing of the tester's own environment.
 func (p place) command(tb testing.TB, args ...string) *exec.Cmd {
 	tb.Helper()
-	cmd := exec.Command(executable(tb), args...)
+	which := &shipped
+	for _, variable := range p.env {
+		if strings.HasPrefix(variable, crashAt) {
+			which = &crashing
+		}
+	}
+	cmd := exec.Command(which.executable(tb), args...)
 	cmd.Dir = p.folder
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.folder, "TMPDIR=" + os.TempDir()}, p.env...)
 	return cmd
