@@ -27,6 +27,7 @@ type backupParam struct {
 }
 
 const (
+	newestDrill = "/backups/drill"
 	// ageFile is the content type of an age file, which a backup is.
 	ageFile = "application/age"
 	// digestTrailer follows a streamed backup: its SHA-256 in hex. An answer without it is not whole.
@@ -53,7 +54,7 @@ func backupRoutes() []Route {
 			func(c *call, p *backupParam, _ *none) (api.BackupCheck, error) {
 				return long(c, func() (api.BackupCheck, error) { return c.backups.Drill(c.ctx, p.Name) })
 			}),
-		with(Route{Method: "POST", Path: "/backups/drill", Auth: Token, Action: manage, Summary: "Hold a drill with the newest backup.", Example: api.BackupCheck{}},
+		with(Route{Method: "POST", Path: newestDrill, Auth: Token, Action: manage, Summary: "Hold a drill with the newest backup.", Example: api.BackupCheck{}},
 			func(c *call, _ *none, _ *none) (api.BackupCheck, error) {
 				return long(c, func() (api.BackupCheck, error) { return c.backups.Drill(c.ctx, "") })
 			}),
