@@ -196,6 +196,7 @@ func (s *Service) Stream(ctx context.Context, begin func(name string) io.Writer)
 	if err := s.door.Read(ctx, op(ctx, "stream", row.Name, nil), func(guard.Permit) error { return nil }); err != nil {
 		return api.Backup{}, err
 	}
+	src.Progress = func(int64, int64) { crashpoint.At("backup.stream.writing") }
 	begun := time.Now()
 	w, err := Write(ctx, &lazy{begin: func() io.Writer { return begin(row.Name) }}, src)
 	if err != nil {

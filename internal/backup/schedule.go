@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	// lookAgain is how often the schedule looks whether something has changed: a kit that was made, another server's backup.
+	// lookAgain is how often the schedule looks whether something has changed, such as another server's backup.
 	lookAgain = time.Minute
+	// lookForKit is how often it looks while there is no recovery kit: whoever has just made one wants to see a backup.
+	lookForKit = 5 * time.Second
 	// firstRetry and lastRetry bound how long a failed backup waits for its next try.
 	firstRetry, lastRetry = time.Minute, 6 * time.Hour
 	// drillRetry is how long a failed drill waits.
@@ -167,7 +169,7 @@ func (s *Service) turn(ctx context.Context) time.Duration {
 		}
 	}
 	if due(p.backup) { // it is, and cannot be made
-		wait = lookAgain
+		wait = lookForKit
 	}
 	return wait
 }

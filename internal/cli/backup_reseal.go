@@ -174,5 +174,8 @@ func (a *app) showExport(r backup.Report, folder string, err error) error {
 		return err
 	}
 	a.warn("nothing in %s is encrypted: keep it on no disk that you do not destroy", term.Clean(folder))
-	return a.showCheck(checkOf(folder, r))
+	out := checkOf(folder, r)
+	return a.print(out, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "%s holds the instance %s as of %s: %d rows, log of %d entries\n", term.Clean(folder), term.Clean(r.Manifest.Instance), when(out.CreatedAt), out.Rows, out.LogSize)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -92,6 +93,13 @@ func (a *app) source(ctx context.Context, what, from string) (sealedSource, erro
 		if from, what, err = splitAddress(what); err != nil {
 			return sealedSource{}, err
 		}
+	}
+	if !strings.Contains(from, "://") { // a folder as people write it here
+		absolute, err := filepath.Abs(from)
+		if err != nil {
+			return sealedSource{}, err
+		}
+		from = absolute
 	}
 	place, err := bucket.Open(from, bucket.Environment{Getenv: a.getenv})
 	if err != nil {
