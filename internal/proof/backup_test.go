@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -202,5 +203,33 @@ func dieInRestore(t *testing.T, p place, point string) {
 	if v := must[api.Verification](t, k.site, k.token, "POST", "/audit/verify?deep=true", nil); len(v.Problems) > 0 {
 		t.Errorf("the log and the data differ: %+v", v.Problems)
 	}
+	k.server.stop(t)
+}
+
+// A clone that takes the address of the other life is not taken for it: whoever watched the log says so until he is told to
+// forget.
+func TestAWitnessDoesNotTakeARestoredLogForTheOld(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p := onSQLite(t)
+	p.args = []string{"--listen", address}
+	k := keep(t, p)
+	k.does(t, "", "audit", "verify")
+	file := filepath.Join(k.folder, "taken.ktb.age")
+	k.does(t, "", "backup", "create", "--out", file)
+	k.server.stop(t)
+	k.does(t, "", "backup", "restore", file, "--identity", k.kit, "--data", k.data(), "--replace", "--yes", "--keep-tokens")
+	k.again(t)
+	if e := k.cli(t, "", "audit", "verify"); e.code == 0 {
+		t.Errorf("the log of the clone is taken for that of the other life:\n%s", e.out)
+	}
+	k.does(t, "", "audit", "forget", "--yes")
+	k.does(t, "", "audit", "verify")
 	k.server.stop(t)
 }
