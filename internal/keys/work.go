@@ -320,9 +320,8 @@ func (s *Service) complain(ctx context.Context, t store.KeyTurn, cause error) {
 		return
 	}
 	err := s.advance(ctx, &t, "problem", func(ctx context.Context, tx *store.Tx, p guard.Permit, now *store.KeyTurn) error {
-		now.Problem = problem
 		p.Note("problem", problem)
-		return tx.PutKeyTurn(ctx, now)
+		return tx.NoteKeyTurnProblem(ctx, now.ID, problem) // the rest of the row may be what is wrong, and must not be vouched for
 	})
 	if err != nil {
 		slog.Warn("the problem of a turn cannot be noted", "turn", t.ID, "error", err)

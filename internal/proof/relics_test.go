@@ -87,6 +87,15 @@ func envelopesIn(t *testing.T, db *sql.DB) []envelope {
 // can do who took a copy in time. They are given by id.
 func rawKeys(t *testing.T, db *sql.DB, root string) map[string][]byte {
 	t.Helper()
+	var slot string
+	if err := db.QueryRow("SELECT id FROM key_slot").Scan(&slot); err != nil {
+		t.Fatal(err)
+	}
+	return rawKeysOf(t, db, root, slot)
+}
+
+func rawKeysOf(t *testing.T, db *sql.DB, root, slot string) map[string][]byte {
+	t.Helper()
 	var instance string
 	if err := db.QueryRow("SELECT id FROM instance").Scan(&instance); err != nil {
 		t.Fatal(err)
@@ -105,7 +114,7 @@ func rawKeys(t *testing.T, db *sql.DB, root string) map[string][]byte {
 	}
 	var s struct{ id, kind, fingerprint, source, key string }
 	var kept, wrapped []byte
-	err = db.QueryRow("SELECT id, kind, fingerprint, source, key_id, kept, wrapped FROM key_slot").Scan(&s.id, &s.kind, &s.fingerprint, &s.source, &s.key, &kept, &wrapped)
+	err = db.QueryRow("SELECT id, kind, fingerprint, source, key_id, kept, wrapped FROM key_slot WHERE id = '"+slot+"'").Scan(&s.id, &s.kind, &s.fingerprint, &s.source, &s.key, &kept, &wrapped)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,10 @@ const (
 	oldestVersion = 150000 // server_version_num
 	// connectTimeout bounds one attempt to connect where the address names no other bound: the writer waits for it.
 	connectTimeout = 10 * time.Second
+
+	// A server that is frozen in the middle of a transaction (a paused machine, SIGSTOP) holds the instance row, and with it all
+	// other servers. PostgreSQL ends such a session by itself. Between two statements of ours lie milliseconds.
+	idleTimeout, idleTimeoutMS = "idle_in_transaction_session_timeout", "10000"
 )
 
 var words = regexp.MustCompile(`\b(BLOB|INTEGER|TEXT)\b|\) STRICT\b|\bX'[0-9A-F]*'`)
@@ -66,7 +70,11 @@ func Open(ctx context.Context, address string) (*store.Engine, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "keyturn"
 	}
-	r, w := stdlib.OpenDB(*config), stdlib.OpenDB(*config)
+	r := stdlib.OpenDB(*config)
+	if config.RuntimeParams[idleTimeout] == "" {
+		config.RuntimeParams[idleTimeout] = idleTimeoutMS
+	}
+	w := stdlib.OpenDB(*config)
 	w.SetMaxOpenConns(1)
 	r.SetMaxOpenConns(readers)
 	r.SetMaxIdleConns(readers)
@@ -198,6 +206,8 @@ func Classify(err error) (*fault.Error, bool) {
 	switch {
 	case pg.Code == "23505":
 		return fault.Wrap(fault.Exists, cause, "the name is taken"), false
+	case pg.Code == "25P03": // this server slept in the middle of a transaction
+		return fault.Wrap(fault.Unavailable, cause, "the database ended the transaction").WithHint("try again in a moment"), false
 	case pg.Code == "25006":
 		return fault.Wrap(fault.Unavailable, cause, "the database can only be read").WithHint("is this address one of a standby server?"), false
 	case pg.Code == "53100":
