@@ -70,11 +70,10 @@ func Open(ctx context.Context, address string) (*store.Engine, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "keyturn"
 	}
-	r := stdlib.OpenDB(*config)
 	if config.RuntimeParams[idleTimeout] == "" {
 		config.RuntimeParams[idleTimeout] = idleTimeoutMS
 	}
-	w := stdlib.OpenDB(*config)
+	r, w := stdlib.OpenDB(*config), stdlib.OpenDB(*config)
 	w.SetMaxOpenConns(1)
 	r.SetMaxOpenConns(readers)
 	r.SetMaxIdleConns(readers)
