@@ -70,6 +70,13 @@ func (s *Service) unsettle(ctx context.Context, tx *store.Tx, t *store.KeyTurn) 
 	if t.Layer == string(LayerRoot) {
 		return fault.New(fault.Conflict, "the root key %s has a slot again", t.Old).WithHint("find out who put it back; remove it with: keyturn keys slot remove")
 	}
+	stored, err := tx.KeyGeneration(ctx, t.Old)
+	if err != nil {
+		return err
+	}
+	if stored.State != string(keyring.StateRetired) { // also a primary one could become active, and then nothing would be sealed any more
+		return fault.New(fault.Internal, "turn %s is %s, and its old key %s is %s", t.ID, t.Stage, t.Old, stored.State).WithHint("run: keyturn audit verify --deep")
+	}
 	old, err := s.restate(ctx, tx, t.Old, keyring.StateActive)
 	if err != nil {
 		return err

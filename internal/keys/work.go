@@ -118,10 +118,38 @@ func (s *Service) advance(ctx context.Context, t *store.KeyTurn, what string, wo
 		if now.EndedAt != 0 || now.Paused || now.Stage != t.Stage {
 			return store.ErrUndo
 		}
+		if what != "problem" { // that must be told of a turn that does not fit as well
+			if err := fits(ctx, tx, &now); err != nil {
+				return err
+			}
+		}
 		return work(ctx, tx, p, &now)
 	})
 	crashpoint.At("keys." + what + ".after")
 	return err
+}
+
+// fits refuses a turn whose keys are not two generations of its scope: its row was changed by hand, and going on could take a
+// key away that is in use.
+func fits(ctx context.Context, tx *store.Tx, t *store.KeyTurn) error {
+	if t.Layer == string(LayerRoot) {
+		return nil
+	}
+	var generations []int64
+	for _, id := range []string{t.Old, t.New} {
+		k, err := tx.KeyGeneration(ctx, id)
+		if err != nil {
+			return err
+		}
+		if k.Layer != t.Layer || k.Project != t.Project {
+			return fault.New(fault.Internal, "turn %s names key %s, which is not of its layer and project", t.ID, id).WithHint("run: keyturn audit verify --deep")
+		}
+		generations = append(generations, k.Generation)
+	}
+	if generations[0] >= generations[1] {
+		return fault.New(fault.Internal, "turn %s goes from a key to an older one", t.ID).WithHint("run: keyturn audit verify --deep")
+	}
+	return nil
 }
 
 // move moves one slice.
