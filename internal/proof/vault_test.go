@@ -207,3 +207,14 @@ func sound(tb testing.TB, s *site, token string) {
 		tb.Errorf("the deep verification looked at %d rows and %d values", v.Rows, v.Values)
 	}
 }
+
+// eventually polls until something holds.
+func eventually(tb testing.TB, within time.Duration, what string, holds func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(within); !holds(); {
+		if time.Now().After(deadline) {
+			tb.Fatalf("waited %v in vain: %s", within, what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
