@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/keyturn/keyturn/internal/domain"
@@ -14,6 +15,14 @@ import (
 // openAnew opens what did not open as it was at hand: another server may have moved it to a key that this one has not heard
 // of, or the key that it lies under may be gone since the row was read. cause is what Open said the first time.
 func (s *Service) openAnew(at keyring.Place, row *store.Secret, column func(*store.Secret) []byte, cause error) (sensitive.Value, error) {
+	v, err := s.openFresh(at, row, column, cause)
+	if errors.Is(err, keyring.ErrDamaged) && s.onDamage != nil {
+		s.onDamage(at.Record, at.Field)
+	}
+	return v, err
+}
+
+func (s *Service) openFresh(at keyring.Place, row *store.Secret, column func(*store.Secret) []byte, cause error) (sensitive.Value, error) {
 	ctx := context.Background() // short questions, and their answers serve others too
 	if err := s.keys.Refresh(ctx); err != nil {
 		return sensitive.Value{}, cause
