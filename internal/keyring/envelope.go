@@ -88,9 +88,6 @@ func headerOf(id KeyID, generation uint32) Header {
 // EnvelopesUnder is what all envelopes under a key begin with. The bare id is not enough to find them: it stands in indexes too.
 func EnvelopesUnder(id KeyID) []byte { return headerOf(id, 0).append(nil)[:headerSize-4] }
 
-// EnvelopePrefix is what every envelope under a key begins with, 18 bytes: format, algorithm and key id.
-func EnvelopePrefix(id KeyID) []byte { return append([]byte{formatOne, algorithmAES256G}, id[:]...) }
-
 func (h Header) append(b []byte) []byte {
 	b = append(b, h.Format, h.Algorithm)
 	b = append(b, h.Key[:]...)

@@ -36,6 +36,8 @@ type Unlocker interface {
 	// Fresh gives a root key of a source that the configuration names, for a new slot: one that the source makes and keeps
 	// wrapped, or the one that it holds.
 	Fresh(ctx context.Context, instanceID, slotID, source string) (root keyring.Root, kind string, kept []byte, err error)
+	// Renews tells whether the slot's source makes root keys that nobody ever holds, so that the next one needs no person.
+	Renews(slot keyring.SlotRow) bool
 	// Reachable tells whether the configuration names where the slot's root key comes from.
 	Reachable(slot keyring.SlotRow) bool
 }

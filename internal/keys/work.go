@@ -269,11 +269,7 @@ func (s *Service) settle(ctx context.Context, tx *store.Tx, p guard.Permit, t *s
 // destroy takes the wrapped key away. The census stands before it, and is repeated here, where nobody else can write: what was
 // put back by hand since, or a turn whose row was changed by hand, must not cost a value.
 func (s *Service) destroy(ctx context.Context, tx *store.Tx, p guard.Permit, t *store.KeyTurn) error {
-	counts, err := tx.SealedCounts(ctx)
-	if err != nil {
-		return err
-	}
-	left, err := s.left(ctx, tx.Queries, t, counts)
+	left, err := s.left(ctx, tx.Queries, t)
 	if err != nil {
 		return err
 	}

@@ -37,8 +37,11 @@ var words = regexp.MustCompile(`\b(BLOB|INTEGER|TEXT)\b|\) STRICT\b|\bX'[0-9A-F]
 
 // schema adapts the text of a migration. Text compares by bytes, as it does on SQLite, whatever language the database has.
 func schema(text string) string {
-	if strings.Contains(text, "CREATE TABLE key_turn ") {
-		text += unsampled()
+	switch {
+	case strings.Contains(text, "CREATE TABLE key_turn "): // the tables before it were made when keys did not turn
+		text += unsampled(sealedTables[:6]...)
+	case strings.Contains(text, "CREATE TABLE instance_secret "):
+		text += unsampled("instance_secret")
 	}
 	return words.ReplaceAllStringFunc(text, func(w string) string {
 		switch w {
@@ -96,14 +99,14 @@ func Open(ctx context.Context, address string) (*store.Engine, error) {
 // sealedColumns hold envelopes and wrapped keys.
 var sealedColumns = map[string][]string{
 	"key_slot": {"wrapped", "proof"}, "key_generation": {"wrapped"}, "idempotency": {"answer"}, "personal": {"value"},
-	"secret_history": {"value", "comment"}, "secret": {"value", "comment"},
+	"secret_history": {"value", "comment"}, "secret": {"value", "comment"}, "instance_secret": {"value"},
 }
 
 // unsampled keeps the contents of sealed columns out of the planner's statistics (pg_statistic), where ANALYZE would put copies
 // that outlive the rows: they are random bytes, of which no statistic is of any use.
-func unsampled() string {
+func unsampled(tables ...string) string {
 	var b strings.Builder
-	for _, table := range sealedTables {
+	for _, table := range tables {
 		for _, column := range sealedColumns[table] {
 			b.WriteString("ALTER TABLE " + table + " ALTER COLUMN " + column + " SET STATISTICS 0;\n")
 		}
@@ -112,7 +115,7 @@ func unsampled() string {
 }
 
 // sealedTables hold envelopes and wrapped keys.
-var sealedTables = [...]string{"key_slot", "key_generation", "idempotency", "personal", "secret_history", "secret"}
+var sealedTables = [...]string{"key_slot", "key_generation", "idempotency", "personal", "secret_history", "secret", "instance_secret"}
 
 // scrub writes the tables that held something destroyed anew: PostgreSQL leaves replaced rows in their pages until others need
 // the room, and only a full vacuum gives them back as files of their own, which are removed. Each table is locked while it is
