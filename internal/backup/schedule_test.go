@@ -6,6 +6,7 @@ import (
 
 	"github.com/keyturn/keyturn/internal/bucket"
 	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/keyring"
 	"github.com/keyturn/keyturn/internal/keys"
@@ -15,7 +16,12 @@ import (
 // service gives one with a place, on a new instance with a recovery kit.
 func service(t *testing.T, settings Settings) (*Service, *instance) {
 	t.Helper()
-	i := found(t, engines["sqlite"](t), 20, 40)
+	return serviceOn(t, "sqlite", settings)
+}
+
+func serviceOn(t *testing.T, engine string, settings Settings) (*Service, *instance) {
+	t.Helper()
+	i := found(t, engines[engine](t), 20, 40)
 	kit := keyring.NewRoot()
 	slot, err := i.ring.NewSlot(keyring.SlotDraft{Kind: recoveryKind, Source: i.recovery.Recipient().String(), Root: kit.Public(), NowMS: 1})
 	must(t, err)
@@ -93,7 +99,27 @@ func TestRetriesBackOffAndNeverOutlastThePeriod(t *testing.T) {
 }
 
 // Two servers of one database: only one makes the backup, and one that died in the middle does not hold the other up for ever.
-func TestServersOfOneDatabaseTakeTurns(t *testing.T) {
+func TestServersOfOnePostgreSQLTakeTurns(t *testing.T) {
+	s, i := serviceOn(t, "postgres", Settings{Every: time.Hour})
+	other := New(s.src, s.door, i.id, s.settings, noRefresh)
+	ctx := system(t.Context())
+	row, err := s.claim(ctx)
+	must(t, err)
+	_, err = other.create(ctx)
+	want(t, err, fault.Conflict)
+	if p, err := other.look(ctx); err != nil || !p.backup.After(time.Now()) {
+		t.Errorf("the other does not wait: %+v, %v", p, err)
+	}
+	row.CreatedAt -= (lease + time.Second).Milliseconds() // it has been silent since
+	must(t, s.put(ctx, op(ctx, "going on", row.Name, nil), row))
+	_, err = other.create(ctx)
+	must(t, err)
+	if p, err := s.look(ctx); err != nil || p.failures != 0 || !p.backup.After(time.Now()) {
+		t.Errorf("it is not known that the other has made one: %+v, %v", p, err)
+	}
+}
+
+func TestAProcessThatDiedHoldsNobodyUpOnADatabaseOfItsOwn(t *testing.T) {
 	s, i := service(t, Settings{Every: time.Hour})
 	ctx := system(t.Context())
 	row, err := s.claim(ctx)

@@ -106,7 +106,7 @@ func (a *app) showCheck(c api.BackupCheck) error {
 		if c.Sound {
 			_, _ = fmt.Fprintf(w, "%s is sound: made %s, %d rows, %d values opened, log of %d entries with root %s\n", term.Clean(c.Name), when(c.CreatedAt), c.Rows, c.Values, c.LogSize, term.Clean(c.LogRoot))
 			if c.Restore > 0 {
-				_, _ = fmt.Fprintf(w, "restored in %.1f s, all of it in %.1f s\n", c.Restore, c.Seconds)
+				_, _ = fmt.Fprintf(w, "restored in %.2f s, with the check of everything in it %.2f s\n", c.Restore, c.Seconds)
 			}
 		}
 	})
