@@ -115,6 +115,17 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.Verify(ctx, true))
 	add2(c.Status(ctx))
 	add2(c.Doctor(ctx))
+	add2(c.Keys(ctx))
+	add2(c.RotateKeys(ctx, api.KeyRotation{}))
+	add2(c.KeyTurns(ctx, 3))
+	add2(c.KeyTurn(ctx, "id"))
+	add2(c.PauseKeyTurn(ctx, "id", true))
+	add2(c.PauseKeyTurn(ctx, "id", false))
+	add2(c.FinishKeyTurn(ctx, "id"))
+	add2(c.KeyCensus(ctx, "id"))
+	add2(c.AddKeySlot(ctx, api.KeySlotRequest{}))
+	add2(c.TestKeySlot(ctx, "id", nil))
+	add2(c.RemoveKeySlot(ctx, "id", true))
 	return errs
 }
 

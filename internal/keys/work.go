@@ -118,10 +118,38 @@ func (s *Service) advance(ctx context.Context, t *store.KeyTurn, what string, wo
 		if now.EndedAt != 0 || now.Paused || now.Stage != t.Stage {
 			return store.ErrUndo
 		}
+		if what != "problem" { // that must be told of a turn that does not fit as well
+			if err := fits(ctx, tx, &now); err != nil {
+				return err
+			}
+		}
 		return work(ctx, tx, p, &now)
 	})
 	crashpoint.At("keys." + what + ".after")
 	return err
+}
+
+// fits refuses a turn whose keys are not two generations of its scope: its row was changed by hand, and going on could take a
+// key away that is in use.
+func fits(ctx context.Context, tx *store.Tx, t *store.KeyTurn) error {
+	if t.Layer == string(LayerRoot) {
+		return nil
+	}
+	var generations []int64
+	for _, id := range []string{t.Old, t.New} {
+		k, err := tx.KeyGeneration(ctx, id)
+		if err != nil {
+			return err
+		}
+		if k.Layer != t.Layer || k.Project != t.Project {
+			return fault.New(fault.Internal, "turn %s names key %s, which is not of its layer and project", t.ID, id).WithHint("run: keyturn audit verify --deep")
+		}
+		generations = append(generations, k.Generation)
+	}
+	if generations[0] >= generations[1] {
+		return fault.New(fault.Internal, "turn %s goes from a key to an older one", t.ID).WithHint("run: keyturn audit verify --deep")
+	}
+	return nil
 }
 
 // move moves one slice.
@@ -241,11 +269,7 @@ func (s *Service) settle(ctx context.Context, tx *store.Tx, p guard.Permit, t *s
 // destroy takes the wrapped key away. The census stands before it, and is repeated here, where nobody else can write: what was
 // put back by hand since, or a turn whose row was changed by hand, must not cost a value.
 func (s *Service) destroy(ctx context.Context, tx *store.Tx, p guard.Permit, t *store.KeyTurn) error {
-	counts, err := tx.SealedCounts(ctx)
-	if err != nil {
-		return err
-	}
-	left, err := s.left(ctx, tx.Queries, t, counts)
+	left, err := s.left(ctx, tx.Queries, t)
 	if err != nil {
 		return err
 	}
@@ -320,9 +344,8 @@ func (s *Service) complain(ctx context.Context, t store.KeyTurn, cause error) {
 		return
 	}
 	err := s.advance(ctx, &t, "problem", func(ctx context.Context, tx *store.Tx, p guard.Permit, now *store.KeyTurn) error {
-		now.Problem = problem
 		p.Note("problem", problem)
-		return tx.PutKeyTurn(ctx, now)
+		return tx.NoteKeyTurnProblem(ctx, now.ID, problem) // the rest of the row may be what is wrong, and must not be vouched for
 	})
 	if err != nil {
 		slog.Warn("the problem of a turn cannot be noted", "turn", t.ID, "error", err)
