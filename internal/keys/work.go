@@ -23,8 +23,14 @@ const (
 	retryAfter = 2 * time.Second
 
 	// A slice is what one transaction moves. While others use the server it is so small that it hides in the transaction that
-	// their entries need anyway; when nobody does, it is as large as pays.
-	minSlice, maxSlice = 64, 4096
+	// their entries need anyway: a millisecond on SQLite. On a database behind a network the round trips cost more than the rows.
+	// When nobody is about, it is as large as pays.
+	minSlice, minSliceShared, maxSlice = 32, 64, 4096
+	// maxShare bounds how many times as long as a slice took others have the server for themselves after it: a fifth of the time is
+	// the turn's. Without a rest, each of their transactions would carry a slice.
+	maxShare = 4
+	// maxRest bounds one rest: the first slice that meets others may have been a large one.
+	maxRest = 50 * time.Millisecond
 )
 
 // Run works on turns until the context ends. Every server of a database runs one.
@@ -158,10 +164,10 @@ func (s *Service) move(ctx context.Context, t *store.KeyTurn) (bool, error) {
 	if err != nil {
 		return false, fault.Wrap(fault.Internal, err, "turn %s is damaged", t.ID)
 	}
-	pace := s.speed.of(t)
+	pace := s.speed.of(t, s.db.Shared())
 	limit, pass := pace.next(), pace.pass
 	var moved int64
-	began, others := time.Now(), s.db.Submitted()
+	began := time.Now()
 	settled := false
 	err = s.advance(ctx, t, "move", func(ctx context.Context, tx *store.Tx, p guard.Permit, now *store.KeyTurn) error {
 		var err error
@@ -180,13 +186,14 @@ func (s *Service) move(ctx context.Context, t *store.KeyTurn) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	pace.done(moved, time.Since(began), s.db.Submitted()-others > 1)
+	took := time.Since(began)
+	others := pace.done(moved, took, s.db.Submitted())
 	if moved == 0 && !settled && len(pass.all) > 0 {
 		problem := pass.text()
 		pace.pass = &Pass{} // they are looked at again next time: somebody may have repaired them
 		return false, fault.New(fault.Internal, "%s", problem).WithHint("run: keyturn audit verify --deep; the old key stays until this is repaired or purged")
 	}
-	return true, pace.rest(ctx, t.Rate, moved, time.Since(began))
+	return true, rest(ctx, max(restFor(others, took), atRate(t.Rate, moved)-took))
 }
 
 // slice moves up to limit things in a transaction and gives how many.
