@@ -50,7 +50,7 @@ func (b *bench) startPeers(ctx context.Context) {
 // startLarge starts those who are measured with 100,000 secrets too.
 func (b *bench) startLarge(ctx context.Context) []Peer {
 	var out []Peer
-	if b.keyturn != nil {
+	if b.tools.keyturn != "" {
 		kt := &keyturnPeer{tools: b.tools, dir: filepath.Join(b.dir, "keyturn-large"), label: keyturn}
 		if b.enter(ctx, kt, manySecrets) {
 			out = append(out, kt)
@@ -101,7 +101,7 @@ func check(ctx context.Context, p Peer, n int) error {
 		}
 		all = append(all, body...)
 	}
-	for i := range listSize {
+	for i := range min(listSize, len(p.ListRequests())*listSize) {
 		if !bytes.Contains(all, []byte(measure.Value(i, 0))) {
 			return fmt.Errorf("the list of %d lacks the value of %s", listSize, measure.Name(i))
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,9 @@ func TestAWholeRunFillsEveryRow(t *testing.T) {
 	t.Setenv(standInVariable, "1")
 	b := &bench{
 		tools: build(t), dir: t.TempDir(), progress: io.Discard,
-		pace: pace{rounds: 2, span: 50 * time.Millisecond, warmUp: 10 * time.Millisecond},
+		// The rows about keys need the product itself.
+		choice: choice{only: regexp.MustCompile("^(idle|single|lists|reads|start|writes|imports|command)")},
+		pace:   pace{rounds: 2, span: 50 * time.Millisecond, warmUp: 10 * time.Millisecond},
 	}
 	if err := b.resolve(); err != nil {
 		t.Fatal(err)
@@ -149,6 +152,7 @@ func TestRatiosPointTheRightWay(t *testing.T) {
 		{comparison{"read", "keyturn", "vault", rate, atLeast(10)}, "10.00x", "met", "20.00x"},
 		{comparison{"read", "floor", "keyturn", cost, below(1.5)}, "0.40x", "met", "0.40x"},
 		{comparison{"import", "keyturn", "bulk", duration, below(5)}, "5.00x", "**missed**", "20.00x"},
+		{comparison{"read", "keyturn", "vault", tail, below(1.3)}, "0.10x", "met", "0.05x"},
 		{comparison{"import", "keyturn", "bulk", duration, noAim()}, "5.00x", "", "20.00x"},
 	} {
 		r.comparisons = []comparison{c.comparison}
@@ -194,5 +198,37 @@ func TestRequestsAreWholeHTTP(t *testing.T) {
 	const want = "POST /x?y=z HTTP/1.1\r\nHost: 127.0.0.1:1\r\nA: b\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 	if got != want {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestWhatOthersPrintIsRead(t *testing.T) {
+	at, err := ktCensusTime("keyturn census v1\norigin x\ntime 1700000000123\nepoch 1\n")
+	if err != nil || at.UnixMilli() != 1700000000123 {
+		t.Errorf("census of %v, %v", at, err)
+	}
+	for _, text := range []string{"", "time \n", "time soon\n", "keyturn census v1\n"} {
+		if _, err := ktCensusTime(text); err == nil {
+			t.Errorf("%q has a time", text)
+		}
+	}
+	const out = "goos: linux\nBenchmarkAB-2\t1\t7 ns/op\nBenchmarkA-2   \t       3\t1500000000 ns/op\t 5 B/op\nPASS\n"
+	if took, err := perOperation([]byte(out), "BenchmarkA"); err != nil || took != 1500*time.Millisecond {
+		t.Errorf("BenchmarkA took %v, %v", took, err)
+	}
+	if _, err := perOperation([]byte(out), "BenchmarkB"); err == nil {
+		t.Error("a benchmark that did not run has a time")
+	}
+	if got, err := databaseAt("postgres://a:b@h:1/postgres?sslmode=disable", "x"); err != nil || got != "postgres://a:b@h:1/x?sslmode=disable" {
+		t.Errorf("database at %q, %v", got, err)
+	}
+	if _, err := databaseAt("host=h dbname=postgres", "x"); err == nil {
+		t.Error("a list of pairs was taken for a URL")
+	}
+}
+
+func TestOnlyWhatIsChosenIsMeasured(t *testing.T) {
+	b := &bench{choice: choice{only: regexp.MustCompile("^nothing")}, progress: io.Discard}
+	if err := b.all(t.Context()); err != nil || len(b.started) != 0 || !b.report.empty() {
+		t.Errorf("started %d, %+v, %v", len(b.started), b.report, err)
 	}
 }

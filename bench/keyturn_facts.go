@@ -2,8 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // Everything that the benchmark knows about Keyturn's surface is in this file:
@@ -21,6 +25,13 @@ const (
 	ktMaxChanges = 10_000 // changes in one commit
 	ktReady      = "/readyz"
 	ktProjects   = "/keyturn/v1/projects"
+
+	ktRotations = "/keyturn/v1/keys/rotations"
+
+	// In the data folder: where development mode keeps the root key, and the
+	// embedded database.
+	ktRootFile     = "root.key"
+	ktDatabaseFile = "keyturn.db"
 
 	// exampleSize is the number of secrets in the example team's inventory.
 	exampleSize = 21
@@ -82,6 +93,54 @@ func ktSet(name, value string) ktChange {
 func ktCommitBody(message string, changes []ktChange) []byte {
 	return mustJSON(map[string]any{"message": message, "changes": changes})
 }
+
+// ktDatabase makes the server use PostgreSQL.
+func ktDatabase(address string) []string { return []string{"KEYTURN_DATABASE_URL=" + address} }
+
+// ktRotation begins the turn of one key, at most rate envelopes a second; 0 is
+// as fast as readers allow.
+func ktRotation(layer, project string, rate int) []byte {
+	return mustJSON(map[string]any{"layer": layer, "project": project, "rate": rate})
+}
+
+func ktTurnPath(id string) string { return "/keyturn/v1/keys/turns/" + id }
+
+// ktTurn is what a rotation and a look at a turn tell.
+type ktTurn struct {
+	ID        string    `json:"id"`
+	Stage     string    `json:"stage"`
+	StartedAt time.Time `json:"started_at"`
+	EndedAt   time.Time `json:"ended_at"`
+	Done      int64     `json:"done"`
+	Problem   string    `json:"problem"`
+	Census    string    `json:"census"` // signed note, once nothing is left
+}
+
+// ktCensusTime finds when a census was taken: its line "time MILLISECONDS".
+func ktCensusTime(census string) (time.Time, error) {
+	for line := range strings.Lines(census) {
+		if text, ok := strings.CutPrefix(line, "time "); ok {
+			ms, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+			return time.UnixMilli(ms), err
+		}
+	}
+	return time.Time{}, errors.New("the census has no time")
+}
+
+// ktNewRootArgs makes a root key in a new file, with a slot for it that it
+// proves itself beside the root key with the fingerprint replaces.
+// ktOldRootArgs removes a slot and waits for the census.
+func ktNewRootArgs(file, replaces string) []string {
+	return []string{"keys", "rotate", "root", "--out", file, "--kind", "file", "--replaces", replaces, "--json"}
+}
+
+func ktOldRootArgs(slot string) []string {
+	return []string{"keys", "slot", "remove", slot, "--force", "--yes", "--wait", "--json"}
+}
+
+// ktSlotsArgs lists slots as a JSON object with slots, each with id and
+// root_fingerprint.
+func ktSlotsArgs() []string { return []string{"keys", "slots", "--json"} }
 
 // ktImportArgs imports a dotenv file through the CLI.
 func ktImportArgs(file string) []string { return []string{"import", file} }

@@ -20,24 +20,42 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"syscall"
 	"time"
 )
 
 // tools are the programs under test; an empty path means that one is missing.
-type tools struct{ keyturn, floor, vault, hammer string }
+type tools struct {
+	keyturn, floor, vault, hammer string
+	backupTest, auditTest         string // test programs with the benchmarks of those packages
+}
+
+// choice is what of the whole is measured.
+type choice struct {
+	only     *regexp.Regexp // steps by name; nil = all
+	million  bool           // turns of keys with 1,000,000 secrets too
+	postgres string         // address of a PostgreSQL server; empty = one of its own
+}
 
 func main() {
 	var (
 		t     tools
 		out   = flag.String("out", "", "file to write the report to, besides standard output")
 		quick = flag.Bool("quick", false, "one round of one second: a smoke test of the benchmark, not a measurement")
+		only  = flag.String("only", "", "measure only the steps whose names this `expression` matches, such as keys")
+		ch    = choice{}
 		pc    = pace{}
 	)
 	flag.StringVar(&t.keyturn, "keyturn", "bin/bench/keyturn", "the product; may be missing")
 	flag.StringVar(&t.floor, "floor", "bin/bench/floor", "the floor")
 	flag.StringVar(&t.vault, "vault", "bin/bench/vaultpeer", "the Vault helper; may be missing")
 	flag.StringVar(&t.hammer, "hammer", "bin/bench/hammer", "the load generator")
+	flag.StringVar(&t.backupTest, "backup-test", "", "test program of internal/backup; may be missing")
+	flag.StringVar(&t.auditTest, "audit-test", "", "test program of internal/audit; may be missing")
+	flag.BoolVar(&ch.million, "million", false, "turn the key of 1,000,000 secrets too")
+	flag.StringVar(&ch.postgres, "postgres", "", "`address` of a PostgreSQL server whose role may make databases; empty = start one of its own")
 	flag.IntVar(&pc.rounds, "rounds", 3, "rounds of every row")
 	flag.DurationVar(&pc.span, "for", 3*time.Second, "length of one run")
 	flag.DurationVar(&pc.warmUp, "warmup", 500*time.Millisecond, "load before each run")
@@ -48,26 +66,33 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, t, pc, *out); err != nil {
+	err := error(nil)
+	if *only != "" {
+		ch.only, err = regexp.Compile(*only)
+	}
+	if err == nil {
+		err = run(ctx, t, ch, pc, *out)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, t tools, pc pace, out string) error {
+func run(ctx context.Context, t tools, ch choice, pc pace, out string) error {
 	dir, err := os.MkdirTemp("", "keyturn-bench-*")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{tools: t, pace: pc, dir: dir, progress: os.Stderr}
+	b := &bench{tools: t, choice: ch, pace: pc, dir: dir, progress: os.Stderr}
 	if err := b.resolve(); err != nil {
 		return err
 	}
 	about := machine(pc, dir)
 	err = errors.Join(b.all(ctx), b.stopAll())
 	about = append(about, "load average at the end: "+loadAverage())
-	if len(b.report.series) == 0 {
+	if b.report.empty() {
 		return err
 	}
 	if err != nil {
@@ -93,6 +118,7 @@ func run(ctx context.Context, t tools, pc pace, out string) error {
 // bench is one run of everything.
 type bench struct {
 	tools    tools
+	choice   choice
 	pace     pace
 	dir      string
 	progress io.Writer
@@ -100,6 +126,7 @@ type bench struct {
 
 	peers   []Peer       // that serve 1,000 secrets, Keyturn first
 	keyturn *keyturnPeer // nil when the product is missing or does not start
+	large   []Peer       // that serve 100,000 secrets
 	started []Peer       // to stop in the end
 }
 
@@ -115,7 +142,12 @@ func (b *bench) resolve() error {
 		{&b.tools.floor, "floor", true},
 		{&b.tools.vault, "Vault helper", false},
 		{&b.tools.keyturn, "product", false},
+		{&b.tools.backupTest, "benchmark of backups", false},
+		{&b.tools.auditTest, "benchmark of the audit log", false},
 	} {
+		if *t.path == "" {
+			continue
+		}
 		abs, err := filepath.Abs(*t.path)
 		if err != nil {
 			return err
@@ -133,23 +165,48 @@ func (b *bench) resolve() error {
 	return nil
 }
 
-// all measures every row. What cannot be measured becomes a note; only an
-// interruption ends the run.
+// step is one part of the run.
+type step struct {
+	name  string
+	needs need
+	run   func(context.Context) error
+}
+
+// need says which servers a step wants to find running.
+type need int
+
+const (
+	needsNone  need = iota
+	needsPeers      // everyone, with 1,000 secrets
+	needsLarge      // those with 100,000
+	needsBoth
+)
+
+func (b *bench) steps() []step {
+	return append([]step{
+		{"idle memory", needsPeers, b.weigh},
+		{"single reads", needsPeers, b.reads},
+		{"lists", needsPeers, b.lists},
+		{"reads by number of secrets", needsBoth, func(ctx context.Context) error { return b.scale(ctx, b.matching(b.large), b.large) }},
+		{"start with many secrets", needsLarge, func(ctx context.Context) error { return b.startLargeUp(ctx, b.large) }},
+		{"writes", needsPeers, b.writes},
+		{"imports", needsPeers, b.imports},
+		{"command line", needsPeers, b.commandLineIfThere},
+	}, b.keySteps()...)
+}
+
+// all measures every row that was chosen. What cannot be measured becomes a
+// note; only an interruption ends the run.
 func (b *bench) all(ctx context.Context) error {
-	b.startPeers(ctx)
-	large := b.startLarge(ctx)
-	steps := []struct {
-		name string
-		run  func(context.Context) error
-	}{
-		{"idle memory", b.weigh},
-		{"single reads", b.reads},
-		{"lists", b.lists},
-		{"reads by number of secrets", func(ctx context.Context) error { return b.scale(ctx, b.matching(large), large) }},
-		{"start with many secrets", func(ctx context.Context) error { return b.startLargeUp(ctx, large) }},
-		{"writes", b.writes},
-		{"imports", b.imports},
-		{"command line", b.commandLineIfThere},
+	steps := slices.DeleteFunc(b.steps(), func(s step) bool { return b.choice.only != nil && !b.choice.only.MatchString(s.name) })
+	needs := func(n need) bool {
+		return slices.ContainsFunc(steps, func(s step) bool { return s.needs == n || s.needs == needsBoth })
+	}
+	if needs(needsPeers) {
+		b.startPeers(ctx)
+	}
+	if needs(needsLarge) {
+		b.large = b.startLarge(ctx)
 	}
 	for _, s := range steps {
 		fmt.Fprintf(b.progress, "bench: %s\n", s.name)
@@ -172,6 +229,9 @@ func (b *bench) measure(ctx context.Context, row string, lanes []lane) error {
 		if n := s.failed(); n > 0 {
 			b.report.note("%s, %s: %s answers were not 2xx", row, s.server, number(float64(n)))
 		}
+		if n := s.wrong(); n > 0 {
+			b.report.note("%s, %s: %s answers held another value than was stored", row, s.server, number(float64(n)))
+		}
 	}
 	return err
 }
@@ -192,4 +252,8 @@ func (b *bench) compareWith(row, subject, peer string, m metric, a aim) {
 
 func (b *bench) fact(item, figure, aim, verdict string) {
 	b.report.facts = append(b.report.facts, fact{item, figure, aim, verdict})
+}
+
+func (b *bench) keyFact(item, figure, aim, verdict string) {
+	b.report.keyFacts = append(b.report.keyFacts, fact{item, figure, aim, verdict})
 }

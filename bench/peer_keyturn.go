@@ -13,14 +13,15 @@ import (
 	"github.com/keyturn/keyturn/bench/measure"
 )
 
-// keyturnPeer is the product on embedded SQLite in development mode. What it assumes about the product's surface is in keyturn_facts.go.
+// keyturnPeer is the product in development mode, on embedded SQLite unless env says otherwise. What it assumes about the product's surface is in keyturn_facts.go.
 type keyturnPeer struct {
 	tools tools
 	dir   string
 	label string
 	proc  *process
-	host  string // host:port
-	token string // of the first admin; set by the first Start
+	host  string   // host:port
+	env   []string // beside ktServerEnv
+	token string   // of the first admin; set by the first Start
 }
 
 func (p *keyturnPeer) Name() string    { return p.label }
@@ -51,7 +52,7 @@ func (p *keyturnPeer) boot(ctx context.Context) error {
 		return err
 	}
 	data := filepath.Join(p.dir, "data")
-	p.proc, err = startServer(ctx, p.dir, ktServerEnv(), p.tools.keyturn, ktServerArgs(data, p.host)...)
+	p.proc, err = startServer(ctx, p.dir, append(ktServerEnv(), p.env...), p.tools.keyturn, ktServerArgs(data, p.host)...)
 	if err != nil {
 		return err
 	}

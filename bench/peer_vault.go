@@ -19,6 +19,7 @@ type vaultServer struct {
 	proc  *process
 	ready struct {
 		Address        string `json:"address"`
+		RootToken      string `json:"root_token"`
 		DefaultToken   string `json:"default_token"`
 		NoDefaultToken string `json:"no_default_token"`
 	}

@@ -121,6 +121,17 @@ func (p *process) complaint() string {
 	return strings.TrimSpace(string(b[max(0, len(b)-most):]))
 }
 
+// kill ends the process at once, as kill -9 does.
+func (p *process) kill() error {
+	defer p.stdout.Close()
+	defer p.stderr.Close()
+	if err := p.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	<-p.ended
+	return nil
+}
+
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // stop asks the process to end, and kills it when it does not.

@@ -12,6 +12,7 @@ type report struct {
 	series      []series
 	comparisons []comparison
 	facts       []fact
+	keyFacts    []fact // about keys, backups and the log
 	notes       []string
 }
 
@@ -31,6 +32,7 @@ type metric int
 const (
 	rate     metric = iota // operations per second: more is better
 	duration               // time of one operation: less is better
+	tail                   // 99th percentile of the time of one operation: less is better
 	cost                   // server time for one operation, from the rate: less is better
 )
 
@@ -42,6 +44,8 @@ func (m metric) ratio(subject, peer series) float64 {
 		a, b = subject.rate(), peer.rate()
 	case duration:
 		a, b = subject.median(p50), peer.median(p50)
+	case tail:
+		a, b = subject.median(p99), peer.median(p99)
 	case cost:
 		a, b = peer.rate(), subject.rate()
 	}
@@ -115,6 +119,17 @@ func (s series) spread() (low, high float64) {
 	}
 	return slices.Min(values), slices.Max(values)
 }
+
+func (s series) wrong() int {
+	n := 0
+	for _, r := range s.results {
+		n += r.Wrong
+	}
+	return n
+}
+
+// empty tells whether nothing was measured.
+func (r *report) empty() bool { return len(r.series)+len(r.facts)+len(r.keyFacts) == 0 }
 
 func (r *report) find(row, server string) (series, bool) {
 	i := slices.IndexFunc(r.series, func(s series) bool { return s.row == row && s.server == server })

@@ -65,6 +65,18 @@ func (b *bench) hammer(p Peer, server, requests string, connections, batch int) 
 	}}
 }
 
+// pacedLoad is a run of the load generator at a rate of requests a second, or
+// without one (0). What each answer must hold is in the file expected, unless
+// that is empty.
+func (b *bench) pacedLoad(ctx context.Context, p Peer, requests, expected string, connections int, rate float64, span time.Duration) (measure.Result, error) {
+	cmd := pinned(ctx, loadCPU, b.tools.hammer,
+		"-address", p.Address(), "-requests", requests, "-expected", expected, "-pid", strconv.Itoa(p.PID()),
+		"-connections", strconv.Itoa(connections), "-rate", strconv.FormatFloat(rate, 'f', 1, 64),
+		"-warmup", b.pace.warmUp.String(), "-for", span.String())
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	return result(cmd)
+}
+
 // sqlWrites builds a lane of durable writes in SQL by hand.
 func (b *bench) sqlWrites(writers int) lane {
 	return lane{sqlByHand, func(ctx context.Context) (measure.Result, error) {
@@ -115,13 +127,16 @@ func (b *bench) requestFile(requests [][]byte) (string, error) {
 // readRequests is count reads over the secrets 0..n-1, every one equally
 // often, in an order that is shuffled but the same for all peers.
 func readRequests(p Peer, n, count int) [][]byte {
-	order := rand.New(rand.NewPCG(1, 2)).Perm(count)
+	order := shuffled(count)
 	out := make([][]byte, count)
 	for i, o := range order {
 		out[i] = p.ReadRequest(o % n)
 	}
 	return out
 }
+
+// shuffled is the numbers below n in an order that is the same in every run.
+func shuffled(n int) []int { return rand.New(rand.NewPCG(1, 2)).Perm(n) }
 
 // writeRequests is count writes over the secrets 0..n-1 in turn, each a new
 // value; nil when the peer does not write.

@@ -18,14 +18,8 @@ func (r *report) write(w io.Writer, about []string) error {
 	}
 	b.WriteString("\n## Ratios\n\nEach ratio comes from alternating rounds of one run; ratios are what to trust, absolute figures move with the machine.\n\n")
 	b.WriteString(table([]string{"measurement", "subject", "figure", "peer", "peer's figure", "ratio", "aim", "", "ratio by CPU"}, r.ratioRows()))
-	if len(r.facts) > 0 {
-		b.WriteString("\n## Size, start and command line\n\n")
-		rows := make([][]string, len(r.facts))
-		for i, f := range r.facts {
-			rows[i] = []string{f.item, f.figure, f.aim, f.verdict}
-		}
-		b.WriteString(table([]string{"item", "figure", "aim", ""}, rows))
-	}
+	b.WriteString(factTable("Size, start and command line", r.facts))
+	b.WriteString(factTable("Keys, backups and the log", r.keyFacts))
 	b.WriteString("\n## Figures\n\nMedian of the rounds (lowest to highest). p99 under a closed loop measures queueing: use the rows with 1 connection for latency.\n\n")
 	b.WriteString(table([]string{"measurement", "server", "per second", "p50", "p99", "server CPU each", "load CPU", "failed"}, r.figureRows()))
 	if len(r.notes) > 0 {
@@ -36,6 +30,17 @@ func (r *report) write(w io.Writer, about []string) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func factTable(title string, facts []fact) string {
+	if len(facts) == 0 {
+		return ""
+	}
+	rows := make([][]string, len(facts))
+	for i, f := range facts {
+		rows[i] = []string{f.item, f.figure, f.aim, f.verdict}
+	}
+	return "\n## " + title + "\n\n" + table([]string{"item", "figure", "aim", ""}, rows)
 }
 
 func (r *report) ratioRows() [][]string {
@@ -73,6 +78,8 @@ func (m metric) figure(s series) string {
 	switch m {
 	case duration:
 		return micros(s.median(p50))
+	case tail:
+		return micros(s.median(p99))
 	case cost:
 		return micros(1e6 / max(s.rate(), 1e-9))
 	}

@@ -3,6 +3,7 @@
 #
 #   scripts/bench.sh            full run, writes bench/RESULTS.md
 #   scripts/bench.sh -quick     one short round, prints only
+#   scripts/bench.sh -only keys only the steps with that in their name, prints only
 #
 # Other flags go to the driver: see bin/bench/bench -h.
 # KEYTURN_BENCH_VAULT=off leaves the Vault helper out.
@@ -36,6 +37,13 @@ else
 	say 'cmd/keyturn has no source yet: its rows will be missing'
 fi
 
+say 'building the benchmarks of backups and of the audit log'
+for package in backup audit; do
+	rm -f "$bin/$package.test"
+	CGO_ENABLED=0 nice -n 10 go test -c -trimpath -o "$bin/$package.test" "./internal/$package" ||
+		say "the benchmarks of internal/$package do not build (see above): their rows will be missing"
+done
+
 vault=$bin/vaultpeer
 if [ "${KEYTURN_BENCH_VAULT:-on}" = off ]; then
 	say 'the Vault helper is left out (KEYTURN_BENCH_VAULT=off)'
@@ -52,10 +60,15 @@ fi
 
 command -v taskset >/dev/null 2>&1 || say 'taskset is missing (package util-linux): servers and load share the CPUs, figures will wander'
 
+# A full run also turns the key of a million values, which takes minutes.
 out=$root/bench/RESULTS.md
+million=-million
 for arg in "$@"; do
-	case $arg in -quick | --quick | -out | --out | -out=* | --out=*) out= ;; esac
+	case $arg in
+	-quick | --quick | -only | --only | -only=* | --only=*) out= million=-million=false ;;
+	-out | --out | -out=* | --out=*) out= ;;
+	esac
 done
 
-exec "$bin/bench" -keyturn "$bin/keyturn" -floor "$bin/floor" -hammer "$bin/hammer" \
+exec "$bin/bench" "$million" -backup-test "$bin/backup.test" -audit-test "$bin/audit.test" -keyturn "$bin/keyturn" -floor "$bin/floor" -hammer "$bin/hammer" \
 	-vault "$vault" -out "$out" "$@"

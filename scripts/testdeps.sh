@@ -4,6 +4,7 @@
 #   PostgreSQL 15+  the second store; the tests start servers of their own, no system service is needed
 #   gcc, libc6-dev  the race detector
 #   git, bash       repositories to scan, scripts to run
+#   strace          on Linux, to make a system call of a running server fail
 #   softhsm2        an HSM in software; opensc makes the keys in it
 #   swtpm           a TPM 2.0 in software
 set -eu
@@ -31,6 +32,7 @@ missing() {
 	have_cc || echo gcc libc6-dev
 	have git || echo git
 	have bash || echo bash
+	[ "$(uname -s)" != Linux ] || have strace || echo strace
 	have softhsm2-util || echo softhsm2
 	have pkcs11-tool || echo opensc
 	have swtpm || echo swtpm

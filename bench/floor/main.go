@@ -5,6 +5,8 @@
 //	              AES-256-GCM value, append a synced audit line, answer JSON
 //	floor write   durable writes in SQL by hand, one transaction each
 //	floor bulk    one bulk insert in SQL by hand
+//	floor reseal  opens, seals and updates the rows of a copy of Keyturn's
+//	              database, in large transactions
 //
 // serve prints one JSON line with its address and token and then serves; the
 // others print one JSON line of figures (measure.Result).
@@ -36,7 +38,9 @@ func run(ctx context.Context, args []string) error {
 			return write(ctx, args[1:])
 		case "bulk":
 			return bulk(ctx, args[1:])
+		case "reseal":
+			return reseal(ctx, args[1:])
 		}
 	}
-	return fmt.Errorf("usage: floor serve|write|bulk [flags]")
+	return fmt.Errorf("usage: floor serve|write|bulk|reseal [flags]")
 }

@@ -19,15 +19,20 @@ const maxBody = 64 << 20
 // away and returns its status. It understands what Go's server sends:
 // Content-Length, chunked bodies (RFC 9112 section 7.1), and answers without a
 // body (1xx are passed over, 204, 304). errClosing comes with a good status.
-func readAnswer(r *bufio.Reader) (status int, err error) {
+//
+// holds tells whether the body holds the bytes that are expected; it does when
+// none are. Only a body of known length that fits the reader's buffer is
+// looked at: any other does not hold them.
+func readAnswer(r *bufio.Reader, expected []byte) (status int, holds bool, err error) {
 	for {
 		if status, err = readStatus(r); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		length, chunked, closing, err := readHeader(r)
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
+		holds = len(expected) == 0
 		switch {
 		case status >= 100 && status < 200:
 			continue
@@ -35,7 +40,14 @@ func readAnswer(r *bufio.Reader) (status int, err error) {
 		case chunked:
 			err = discardChunks(r)
 		case length >= 0:
-			_, err = r.Discard(length)
+			if !holds && length <= r.Size() {
+				var body []byte
+				body, err = r.Peek(length)
+				holds = bytes.Contains(body, expected)
+			}
+			if err == nil {
+				_, err = r.Discard(length)
+			}
 		default:
 			// The body ends with the connection.
 			_, err = io.Copy(io.Discard, r)
@@ -44,7 +56,7 @@ func readAnswer(r *bufio.Reader) (status int, err error) {
 		if err == nil && closing {
 			err = errClosing
 		}
-		return status, err
+		return status, holds, err
 	}
 }
 

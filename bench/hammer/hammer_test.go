@@ -34,14 +34,14 @@ func TestAnswersEndWhereTheyEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := bufio.NewReader(strings.NewReader(c.answer + next))
-			status, err := readAnswer(r)
+			status, _, err := readAnswer(r, nil)
 			if status != c.status || !errors.Is(err, c.err) {
 				t.Fatalf("got %d, %v; want %d, %v", status, err, c.status, c.err)
 			}
 			if name == "body up to the very end" {
 				return
 			}
-			if status, err := readAnswer(r); status != 204 || err != nil {
+			if status, _, err := readAnswer(r, nil); status != 204 || err != nil {
 				t.Errorf("the next answer reads as %d, %v", status, err)
 			}
 		})
@@ -58,7 +58,7 @@ func TestBrokenAnswersAreErrors(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
 	} {
-		if status, err := readAnswer(bufio.NewReader(strings.NewReader(answer))); err == nil {
+		if status, _, err := readAnswer(bufio.NewReader(strings.NewReader(answer)), nil); err == nil {
 			t.Errorf("%q was read as %d", answer, status)
 		}
 	}
@@ -69,7 +69,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
 	f.Add("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 x\r\n\r\n")
 	f.Fuzz(func(t *testing.T, in string) {
-		if status, err := readAnswer(bufio.NewReader(strings.NewReader(in))); err == nil && (status < 200 || status > 999) {
+		if status, _, err := readAnswer(bufio.NewReader(strings.NewReader(in)), nil); err == nil && (status < 200 || status > 999) {
 			t.Errorf("status %d without an error", status)
 		}
 	})
@@ -161,5 +161,41 @@ func TestAServerThatIsNotThereIsAnError(t *testing.T) {
 	l := Load{Address: address, Requests: [][]byte{[]byte("x")}, Connections: 1, Batch: 1, Span: time.Millisecond}
 	if _, err := l.Run(t.Context()); err == nil {
 		t.Error("a run without a server succeeded")
+	}
+}
+
+func TestAnswersAreComparedWithWhatIsExpected(t *testing.T) {
+	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde"
+	long := "HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n" + strings.Repeat("abcde", 8)
+	for _, c := range []struct {
+		answer, expected string
+		holds            bool
+	}{
+		{answer, "", true}, {answer, "bcd", true}, {answer, "abcdef", false}, {answer, "x", false},
+		{long, "abc", false}, // longer than the buffer
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "abc", false},
+	} {
+		r := bufio.NewReaderSize(strings.NewReader(c.answer+answer), 32)
+		if status, holds, err := readAnswer(r, []byte(c.expected)); status != 200 || holds != c.holds || err != nil {
+			t.Errorf("%q in %q: %d, %t, %v", c.expected, c.answer, status, holds, err)
+		}
+		if status, _, err := readAnswer(r, nil); status != 200 || err != nil {
+			t.Errorf("the answer behind %q: %d, %v", c.answer, status, err)
+		}
+	}
+}
+
+func TestARateIsKeptAndWrongAnswersAreCounted(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
+	defer server.Close()
+	l := load(server, "/a", "/b")
+	l.Expected = [][]byte{[]byte("/a"), []byte("/other")}
+	l.Rate, l.Span = 200, 200*time.Millisecond
+	r, err := l.Run(t.Context())
+	if err != nil || r.Failed != 0 || r.Wrong == 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if r.Operations > 60 { // 40 are due
+		t.Errorf("%v operations at 200 a second in 200 ms", r.Operations)
 	}
 }

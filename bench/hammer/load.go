@@ -26,12 +26,15 @@ const (
 )
 
 // Load is one closed loop: every connection sends its next request as soon as
-// the last answer is in.
+// the last answer is in. With a Rate it waits for the next one's time, and an
+// operation that could not begin at its time is timed from then on.
 type Load struct {
 	Address     string        // host:port
 	Requests    [][]byte      // sent in turn; each connection starts elsewhere
 	Connections int           //
 	Batch       int           // requests that count as one operation, at least 1
+	Expected    [][]byte      // what the answer to each request must hold; empty = anything
+	Rate        float64       // operations a second over all connections; 0 = as many as may be
 	WarmUp      time.Duration // not measured
 	Span        time.Duration // measured
 	PID         int           // server to take CPU time of; 0 = none
@@ -47,6 +50,7 @@ func (l Load) Run(ctx context.Context) (measure.Result, error) {
 		loops[i] = &loop{
 			load: &l,
 			next: i * len(l.Requests) / l.Connections,
+			lag:  time.Duration(i),
 			took: make([]time.Duration, 0, int(l.Span.Seconds()*expectedRate)/l.Connections),
 		}
 		if err := loops[i].dial(ctx); err != nil {
@@ -72,17 +76,19 @@ func (l Load) Run(ctx context.Context) (measure.Result, error) {
 	if err := errors.Join(errs...); err != nil {
 		return measure.Result{}, err
 	}
-	finished, failed := 0, 0
+	finished, failed, wrong := 0, 0, 0
 	var took [][]time.Duration
 	for _, lp := range loops {
 		finished += lp.finished
 		failed += lp.failed
+		wrong += lp.wrong
 		took = append(took, lp.took)
 	}
 	r := measure.Summarise(slices.Concat(took...), l.Span, failed)
 	// Requests, not operations, make the rate: with long batches whole ones
 	// inside the span would understate a slow server.
 	r.Operations = float64(finished) / float64(l.Batch)
+	r.Wrong = wrong
 	r.ServerCPU, r.LoadCPU = (serverEnd - server).Seconds(), (ownEnd - own).Seconds()
 	return r, nil
 }
@@ -105,11 +111,13 @@ type loop struct {
 	load   *Load
 	conn   net.Conn
 	reader *bufio.Reader
-	next   int // index of the next request
+	next   int           // index of the next request
+	lag    time.Duration // connections before this one: with a rate they take turns
 
 	took     []time.Duration // operations that ended after the warm-up
 	finished int             // requests with a 2xx answer inside the span
 	failed   int
+	wrong    int // 2xx answers without what was expected
 	broken   int
 }
 
@@ -134,7 +142,21 @@ func (lp *loop) dial(ctx context.Context) error {
 func (lp *loop) run(ctx context.Context, from, to time.Time) error {
 	defer func() { lp.conn.Close() }()
 	start := time.Now()
+	every := time.Duration(0)
+	if lp.load.Rate > 0 {
+		every = time.Duration(float64(lp.load.Connections) / lp.load.Rate * float64(time.Second))
+	}
+	due := start.Add(lp.lag * every / time.Duration(lp.load.Connections))
 	for start.Before(to) && ctx.Err() == nil {
+		if every > 0 {
+			if start = time.Now(); start.Before(due) {
+				time.Sleep(due.Sub(start)) // the pace itself; nothing is awaited
+				start = time.Now()
+			} else {
+				start = due // whoever waited for it has waited since then
+			}
+			due = due.Add(every)
+		}
 		good, err := lp.operation(ctx, from, to)
 		if err != nil {
 			return err
@@ -154,15 +176,22 @@ func (lp *loop) operation(ctx context.Context, from, to time.Time) (bool, error)
 	good := true
 	for range lp.load.Batch {
 		request := lp.load.Requests[lp.next]
+		var expected []byte
+		if len(lp.load.Expected) > 0 {
+			expected = lp.load.Expected[lp.next]
+		}
 		if lp.next++; lp.next == len(lp.load.Requests) {
 			lp.next = 0
 		}
-		status, err := lp.exchange(request)
+		status, holds, err := lp.exchange(request, expected)
 		if status/100 != 2 {
 			lp.failed++
 			good = false
 		} else if now := time.Now(); !now.Before(from) && !now.After(to) {
 			lp.finished++
+		}
+		if status/100 == 2 && !holds {
+			lp.wrong++
 		}
 		if err == nil {
 			continue
@@ -178,9 +207,9 @@ func (lp *loop) operation(ctx context.Context, from, to time.Time) (bool, error)
 	return good, nil
 }
 
-func (lp *loop) exchange(request []byte) (int, error) {
+func (lp *loop) exchange(request, expected []byte) (status int, holds bool, err error) {
 	if _, err := lp.conn.Write(request); err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	return readAnswer(lp.reader)
+	return readAnswer(lp.reader, expected)
 }

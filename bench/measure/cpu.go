@@ -48,20 +48,35 @@ func ResidentMemory(pid int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return parseRSS(b)
+	return parseMemory(b, "VmRSS:")
 }
 
-func parseRSS(status []byte) (int64, error) {
+// PeakMemory is the most that was resident of a process since its start, or since [ForgetPeak], in bytes: VmHWM from
+// /proc/PID/status.
+func PeakMemory(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	return parseMemory(b, "VmHWM:")
+}
+
+// ForgetPeak makes [PeakMemory] begin anew at what is resident now (proc(5), /proc/PID/clear_refs, value 5).
+func ForgetPeak(pid int) error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
+}
+
+func parseMemory(status []byte, name string) (int64, error) {
 	for line := range bytes.Lines(status) {
-		rest, ok := bytes.CutPrefix(line, []byte("VmRSS:"))
+		rest, ok := bytes.CutPrefix(line, []byte(name))
 		if !ok {
 			continue
 		}
 		kib, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("kB")))), 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("VmRSS is not a number of kB")
+			return 0, fmt.Errorf("%s is not a number of kB", name)
 		}
 		return kib << 10, nil
 	}
-	return 0, fmt.Errorf("status holds no VmRSS line")
+	return 0, fmt.Errorf("status holds no line %s", name)
 }

@@ -147,10 +147,10 @@ func TestResidentMemoryOfThisProcess(t *testing.T) {
 	if err != nil || got < 1<<20 || got > 1<<34 {
 		t.Errorf("resident memory = %d, %v", got, err)
 	}
-	if _, err := parseRSS([]byte("Name:\tx\n")); err == nil {
+	if _, err := parseMemory([]byte("Name:\tx\n"), "VmRSS:"); err == nil {
 		t.Error("a status without VmRSS was accepted")
 	}
-	if got, err := parseRSS([]byte("VmHWM:\t 9 kB\nVmRSS:\t    1234 kB\n")); err != nil || got != 1234<<10 {
-		t.Errorf("parseRSS = %d, %v", got, err)
+	if got, err := parseMemory([]byte("VmHWM:\t 9 kB\nVmRSS:\t    1234 kB\n"), "VmRSS:"); err != nil || got != 1234<<10 {
+		t.Errorf("parseMemory = %d, %v", got, err)
 	}
 }

@@ -16,7 +16,9 @@ type Result struct {
 	Seconds    float64 `json:"seconds"`    // length of the measured span
 	P50        float64 `json:"p50_us"`     // median time of an operation, microseconds
 	P99        float64 `json:"p99_us"`     // 99th percentile, microseconds; queueing under a closed loop
+	Max        float64 `json:"max_us"`     // longest time of an operation, microseconds
 	Failed     int     `json:"failed"`     // answers that were not 2xx, and broken connections
+	Wrong      int     `json:"wrong"`      // good answers that did not hold what was expected
 	ServerCPU  float64 `json:"server_cpu"` // seconds of CPU that the watched server used in the span; 0 = unknown
 	LoadCPU    float64 `json:"load_cpu"`   // seconds of CPU that the load generator used in the span
 }
@@ -55,6 +57,7 @@ func Summarise(took []time.Duration, span time.Duration, failed int) Result {
 		Seconds:    span.Seconds(),
 		P50:        micros(Percentile(took, 50)),
 		P99:        micros(Percentile(took, 99)),
+		Max:        micros(Percentile(took, 100)),
 		Failed:     failed,
 	}
 }

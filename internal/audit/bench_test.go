@@ -69,3 +69,18 @@ func BenchmarkVerify(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/entry")
 }
+
+// BenchmarkVerifyMillionEntries verifies a log of a million entries, in batches of the size that group commits have under load.
+// It is a figure of the product's benchmark (bench/packages.go).
+func BenchmarkVerifyMillionEntries(b *testing.B) {
+	const n = 1_000_000
+	l := makeLog(b, n, 16)
+	l.leaves = nil // the verification reads chunks
+	for b.Loop() {
+		r, err := audit.Verify(context.Background(), l, l.checkpoint, l.vkey, nil)
+		if err != nil || !r.Sound() {
+			b.Fatal(r, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/entry")
+}

@@ -162,7 +162,7 @@ func (a *app) completeRunning(cmd *cobra.Command, args []string, toComplete stri
 const maxOffered = 50
 
 // shortFrom is how long a source may be before a table cuts it: the recipients of recovery kits have two thousand characters.
-const shortFrom = 40
+const shortFrom = 64
 
 func short(s string) string {
 	if len(s) <= shortFrom {

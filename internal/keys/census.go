@@ -19,12 +19,12 @@ import (
 // count takes the census of a turn whose old key is retired. Nothing can be sealed under that key any more, so what a count
 // finds now is the last word. Only a count of zero goes on.
 func (s *Service) count(ctx context.Context, t *store.KeyTurn) error {
-	census, counts, err := s.census(ctx)
+	census, err := s.census(ctx)
 	if err != nil {
 		return err
 	}
 	census.Turn, census.Layer, census.Project, census.Old = t.ID, t.Layer, string(t.Project), t.Old
-	if census.Left, err = s.left(ctx, s.db.Queries, t, counts); err != nil {
+	if census.Left, err = s.left(ctx, s.db.Queries, t); err != nil {
 		return err
 	}
 	signed, err := s.sign(census)
@@ -47,7 +47,7 @@ func (s *Service) count(ctx context.Context, t *store.KeyTurn) error {
 }
 
 // left counts what lies under the old key of a turn.
-func (s *Service) left(ctx context.Context, q store.Queries, t *store.KeyTurn, counts []store.SealedCount) (int64, error) {
+func (s *Service) left(ctx context.Context, q store.Queries, t *store.KeyTurn) (int64, error) {
 	if t.Layer == string(LayerRoot) {
 		slots, err := q.KeySlots(ctx)
 		var n int64
@@ -62,13 +62,20 @@ func (s *Service) left(ctx context.Context, q store.Queries, t *store.KeyTurn, c
 	if err != nil {
 		return 0, fault.Wrap(fault.Internal, err, "turn %s is damaged", t.ID)
 	}
-	return countUnder(counts, s.under(keyring.Layer(t.Layer), old)), nil
+	return q.CountUnder(ctx, s.under(keyring.Layer(t.Layer), old))
 }
 
 // unsettle makes a retired key active again, because something was found under it: put back by hand, most likely.
 func (s *Service) unsettle(ctx context.Context, tx *store.Tx, t *store.KeyTurn) error {
 	if t.Layer == string(LayerRoot) {
 		return fault.New(fault.Conflict, "the root key %s has a slot again", t.Old).WithHint("find out who put it back; remove it with: keyturn keys slot remove")
+	}
+	stored, err := tx.KeyGeneration(ctx, t.Old)
+	if err != nil {
+		return err
+	}
+	if stored.State != string(keyring.StateRetired) { // also a primary one could become active, and then nothing would be sealed any more
+		return fault.New(fault.Internal, "turn %s is %s, and its old key %s is %s", t.ID, t.Stage, t.Old, stored.State).WithHint("run: keyturn audit verify --deep")
 	}
 	old, err := s.restate(ctx, tx, t.Old, keyring.StateActive)
 	if err != nil {
@@ -82,18 +89,18 @@ func (s *Service) unsettle(ctx context.Context, tx *store.Tx, t *store.KeyTurn) 
 }
 
 // census counts everything by key.
-func (s *Service) census(ctx context.Context) (audit.Census, []store.SealedCount, error) {
+func (s *Service) census(ctx context.Context) (audit.Census, error) {
 	i, err := s.db.Instance(ctx)
 	if err != nil {
-		return audit.Census{}, nil, err
+		return audit.Census{}, err
 	}
 	counts, err := s.db.SealedCounts(ctx)
 	if err != nil {
-		return audit.Census{}, nil, err
+		return audit.Census{}, err
 	}
 	slots, err := s.db.KeySlots(ctx)
 	if err != nil {
-		return audit.Census{}, nil, err
+		return audit.Census{}, err
 	}
 	out := audit.Census{Origin: s.origin, AtMS: now(), Epoch: i.Epoch, LogSize: i.LogSize, LogRoot: i.LogRoot}
 	known := map[string]keyring.KeyRow{}
@@ -123,7 +130,7 @@ func (s *Service) census(ctx context.Context) (audit.Census, []store.SealedCount
 		out.Counts = append(out.Counts, line)
 	}
 	slices.SortFunc(out.Counts, audit.CompareCounts)
-	return out, counts, nil
+	return out, nil
 }
 
 // sign signs a census with the log's keys.
@@ -189,7 +196,7 @@ func (s *Service) Census(ctx context.Context, turn string) (api.KeyCensus, error
 			out.Keys, err = s.everyKey()
 			return err
 		}
-		census, _, err := s.census(ctx)
+		census, err := s.census(ctx)
 		if err != nil {
 			return err
 		}

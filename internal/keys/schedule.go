@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/keyring"
+	"github.com/keyturn/keyturn/internal/store"
 )
 
 // Schedule says how old a key of each layer may become before it turns by itself; a layer that is absent never does.
@@ -108,6 +110,7 @@ func (s *Service) beginDue(ctx context.Context) {
 	if err != nil {
 		return
 	}
+	s.renewRoot(ctx, running)
 	begun := len(running)
 	busy := map[Scope]bool{}
 	for _, t := range running {
@@ -134,6 +137,29 @@ func (s *Service) beginDue(ctx context.Context) {
 	}
 }
 
+// renewRoot turns the root key of a slot whose source needs no person for it: another root key is made and wrapped there, then
+// the old slot goes.
+func (s *Service) renewRoot(ctx context.Context, running []store.KeyTurn) {
+	every, scheduled := s.schedule.Every[LayerRoot]
+	slots, err := s.slots(ctx)
+	if err != nil || !scheduled || slices.ContainsFunc(running, func(t store.KeyTurn) bool { return t.Layer == string(LayerRoot) }) {
+		return
+	}
+	for _, slot := range slots {
+		if slot.ID != *s.opened.Load() || time.Since(at(slot.CreatedMS)) < every || !s.unlocker.Renews(slot) {
+			continue
+		}
+		made, err := s.AddSlot(ctx, api.KeySlotRequest{Source: slot.Source, Replaces: slot.Fingerprint})
+		if err == nil {
+			s.opened.Store(&made.ID)
+			_, err = s.RemoveSlot(ctx, slot.ID, false)
+		}
+		if err != nil {
+			slog.Warn("the root key is due and cannot turn", "slot", slot.ID, "error", err)
+		}
+	}
+}
+
 // schedules tells when each layer is due next.
 func (s *Service) schedules(slots []keyring.SlotRow) []api.KeySchedule {
 	oldest := map[keyring.Layer]time.Time{}
@@ -147,14 +173,16 @@ func (s *Service) schedules(slots []keyring.SlotRow) []api.KeySchedule {
 			note(k.Layer, at(k.CreatedMS))
 		}
 	}
+	byHand := true
 	for _, slot := range slots { // a recovery kit is renewed with its backups, not by the calendar
 		if slot.ID == *s.opened.Load() {
 			note(LayerRoot, at(slot.CreatedMS))
+			byHand = !s.unlocker.Renews(slot)
 		}
 	}
 	var out []api.KeySchedule
 	for _, layer := range []keyring.Layer{LayerRoot, keyring.LayerInstance, keyring.LayerProject, keyring.LayerIndex, keyring.LayerLog, keyring.LayerTokens} {
-		line := api.KeySchedule{Layer: string(layer), Every: "never", ByHand: layer == LayerRoot}
+		line := api.KeySchedule{Layer: string(layer), Every: "never", ByHand: layer == LayerRoot && byHand}
 		if every, ok := s.schedule.Every[layer]; ok {
 			line.Every = fmt.Sprintf("%dd", int(every/day))
 			if every%day != 0 {

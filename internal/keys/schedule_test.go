@@ -39,16 +39,38 @@ func TestSchedulesThatMakeNoSenseAreRefused(t *testing.T) {
 }
 
 func TestAPaceGrowsAloneAndFallsBackInCompany(t *testing.T) {
-	p := &pace{limit: minSlice, pass: &Pass{}}
-	for range 20 {
-		p.done(p.next(), time.Millisecond, false)
+	for shared, least := range map[bool]int64{false: minSlice, true: minSliceShared} {
+		p, submitted := newPace(shared), int64(100)
+		slice := func(company int64) int64 {
+			submitted += 1 + company
+			return p.done(p.next(), time.Millisecond, submitted)
+		}
+		for range 20 {
+			if n := slice(0); n != 0 {
+				t.Fatalf("alone, %d others are seen", n)
+			}
+		}
+		if p.next() != maxSlice {
+			t.Errorf("alone, a slice is %d", p.next())
+		}
+		if n := slice(3); n != 3 || p.next() != least {
+			t.Errorf("of 3 others %d are seen, and a slice is %d", n, p.next())
+		}
 	}
-	if p.next() != maxSlice {
-		t.Errorf("alone, a slice is %d", p.next())
+}
+
+func TestOthersHaveTheServerAfterASlice(t *testing.T) {
+	const took = 2 * time.Millisecond
+	for others, want := range map[int64]time.Duration{0: 0, 1: took, 3: 3 * took, 100: maxShare * took} {
+		if got := restFor(others, took); got != want {
+			t.Errorf("after a slice with %d others: a rest of %s, want %s", others, got, want)
+		}
 	}
-	p.done(1, time.Millisecond, true)
-	if p.next() != minSlice {
-		t.Errorf("in company, a slice is %d", p.next())
+	if got := restFor(9, time.Second); got != maxRest {
+		t.Errorf("after a long slice: a rest of %s", got)
+	}
+	if atRate(0, 100) != 0 || atRate(1000, 100) != 100*time.Millisecond {
+		t.Errorf("100 at a thousand a second take %s", atRate(1000, 100))
 	}
 }
 
@@ -64,5 +86,23 @@ func TestTooManyDamagesEndATurnForNow(t *testing.T) {
 	}
 	if len(d.Damaged("secret")) != maxDamages || len(d.Damaged("personal")) != 0 {
 		t.Error("damages are not kept by table")
+	}
+}
+
+func TestATurnThatFailsWaitsLongerEachTime(t *testing.T) {
+	p, at := newPace(false), time.Unix(1_750_000_000, 0)
+	last := time.Duration(0)
+	for range 40 {
+		wait := p.failed(at)
+		if wait < last || wait > retryAtMost || p.waits(at) != wait || p.waits(at.Add(wait)) > 0 {
+			t.Fatalf("a pause of %s after %s", wait, last)
+		}
+		last = wait
+	}
+	if last != retryAtMost {
+		t.Errorf("at last it waits %s", last)
+	}
+	if p.succeeded(); p.waits(at) > 0 || p.failed(at) != retryAfter {
+		t.Error("a success does not end the pauses")
 	}
 }

@@ -36,6 +36,8 @@ type Unlocker interface {
 	// Fresh gives a root key of a source that the configuration names, for a new slot: one that the source makes and keeps
 	// wrapped, or the one that it holds.
 	Fresh(ctx context.Context, instanceID, slotID, source string) (root keyring.Root, kind string, kept []byte, err error)
+	// Renews tells whether the slot's source makes root keys that nobody ever holds, so that the next one needs no person.
+	Renews(slot keyring.SlotRow) bool
 	// Reachable tells whether the configuration names where the slot's root key comes from.
 	Reachable(slot keyring.SlotRow) bool
 }
@@ -51,14 +53,15 @@ type Service struct {
 	schedule Schedule
 	holders  []Holder
 
-	epoch    atomic.Int64 // that the ring is of
-	opened   atomic.Pointer[string]
-	openedMS atomic.Int64 // when
-	adopting sync.Mutex   // held while the ring takes in what the database holds
-	relock   atomic.Bool
-	wake     chan struct{}
-	speed    speeds
-	tests    challenges
+	epoch       atomic.Int64 // that the ring is of
+	opened      atomic.Pointer[string]
+	openedMS    atomic.Int64 // when
+	adopting    sync.Mutex   // held while the ring takes in what the database holds
+	relock      atomic.Bool
+	fetchFailed atomic.Int64 // when the root key could not be fetched again, unix milliseconds; 0: it could
+	wake        chan struct{}
+	speed       speeds
+	tests       challenges
 }
 
 // New makes the service. epoch is that of the rows that the ring was unlocked with, slot the one that unlocked it.
@@ -67,7 +70,7 @@ func New(db *store.DB, door *guard.Door, ring *keyring.Ring, instanceID string, 
 	s.epoch.Store(epoch)
 	s.opened.Store(&slot)
 	s.openedMS.Store(now())
-	db.Fence(s.fence)
+	db.Fence(s.fence, s.catchUp)
 	db.Hear(s.hear)
 	return s
 }
@@ -108,7 +111,7 @@ func (s *Service) adopt(ctx context.Context, q store.Queries, epoch int64) error
 		// The root key may have to come from far away, and a transaction of all servers waits here.
 		s.relock.Store(true)
 		s.nudge()
-		return fault.Wrap(fault.Unavailable, err, "another server has turned the instance key, and this one is fetching its root key again").
+		return fault.Wrap(fault.Unavailable, errors.Join(store.ErrBehind, err), "another server has turned the instance key, and this one is fetching its root key again").
 			WithHint("try again in a moment")
 	} else if err != nil {
 		return err
@@ -168,6 +171,21 @@ func (s *Service) Refresh(ctx context.Context) error {
 	return nil
 }
 
+// catchUpWithin bounds how long writers wait for the root key, which is fetched with no transaction open. Nearly all sources
+// answer in a fraction; whoever cannot is told to try again.
+const catchUpWithin = 5 * time.Second
+
+// catchUp fetches the root key again, so that callers of a server that did not turn the instance key itself do not notice. After a
+// failure it is left to the worker for a while: callers would wait in vain.
+func (s *Service) catchUp(ctx context.Context) error {
+	if last := s.fetchFailed.Load(); last != 0 && time.Since(time.UnixMilli(last)) < retryAfter {
+		return fault.New(fault.Unavailable, "the root key could not be fetched a moment ago")
+	}
+	ctx, cancel := context.WithTimeout(ctx, catchUpWithin)
+	defer cancel()
+	return s.reunlock(ctx)
+}
+
 // reunlock fetches the root key again and opens all keys anew.
 func (s *Service) reunlock(ctx context.Context) error {
 	i, err := s.db.Instance(ctx)
@@ -180,8 +198,10 @@ func (s *Service) reunlock(ctx context.Context) error {
 	}
 	root, slot, err := s.unlocker.Root(ctx, s.instance, rows.Slots)
 	if err != nil {
+		s.fetchFailed.Store(now())
 		return err
 	}
+	s.fetchFailed.Store(0)
 	s.adopting.Lock()
 	defer s.adopting.Unlock()
 	if err := s.ring.Relock(root, rows); err != nil {

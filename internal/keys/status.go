@@ -224,10 +224,6 @@ func (s *Service) projects(ctx context.Context, name string) ([]Scope, error) {
 func (s *Service) plan(ctx context.Context, scopes []Scope) ([]api.KeyPlan, error) {
 	var out []api.KeyPlan
 	err := s.read(ctx, "plan", func(guard.Permit) error {
-		counts, err := s.db.SealedCounts(ctx)
-		if err != nil {
-			return err
-		}
 		running, err := s.db.RunningKeyTurns(ctx)
 		if err != nil {
 			return err
@@ -245,7 +241,9 @@ func (s *Service) plan(ctx context.Context, scopes []Scope) ([]api.KeyPlan, erro
 				}
 				plan.Project = string(p.Slug)
 			}
-			plan.Envelopes = countUnder(counts, s.under(sc.Layer, id))
+			if plan.Envelopes, err = s.db.CountUnder(ctx, s.under(sc.Layer, id)); err != nil {
+				return err
+			}
 			plan.Seconds = float64(plan.Envelopes) / assumedRate
 			for _, t := range running {
 				if t.Layer == string(sc.Layer) && t.Project == sc.Project {

@@ -221,6 +221,7 @@ func (s *Service) Pause(ctx context.Context, id string, paused bool) (api.KeyTur
 		turn.Paused = paused
 		return tx.PutKeyTurn(ctx, &turn)
 	})
+	s.speed.forget(id) // whoever lets it go on does not want to wait
 	s.nudge()
 	return s.told(ctx, turn, err)
 }
@@ -248,32 +249,17 @@ func (s *Service) estimate(ctx context.Context, sc Scope) int64 {
 	if !ok {
 		return 0
 	}
-	counts, err := s.db.SealedCounts(ctx)
+	n, err := s.db.CountUnder(ctx, s.under(sc.Layer, id))
 	if err != nil {
 		return 0
 	}
-	return countUnder(counts, s.under(sc.Layer, id))
+	return n
 }
 
 // under gives what stands in front of everything that a key made: its id, or the generation of an index key.
-func (s *Service) under(layer keyring.Layer, id keyring.KeyID) string {
+func (s *Service) under(layer keyring.Layer, id keyring.KeyID) []byte {
 	if layer != keyring.LayerIndex {
-		return string(id[:])
+		return id[:]
 	}
-	for _, k := range s.ring.Rows() {
-		if k.ID == id {
-			return string(keyring.DigestPrefix(k.Generation))
-		}
-	}
-	return ""
-}
-
-func countUnder(counts []store.SealedCount, key string) int64 {
-	var n int64
-	for _, c := range counts {
-		if string(c.Key) == key {
-			n += c.Count
-		}
-	}
-	return n
+	return keyring.DigestPrefix(s.generation(id))
 }

@@ -19,12 +19,20 @@ import (
 const (
 	// idleEvery is how often the worker looks at the schedule, and at turns that wait for something.
 	idleEvery = 15 * time.Second
-	// retryAfter is the pause after a failure: the disk may be full, the database away.
-	retryAfter = 2 * time.Second
+	// retryAfter is the pause after a first failure: the disk may be full, the database away. It doubles with each one after that,
+	// up to retryAtMost: a row that does not open waits for a person, and each try is an entry in the log.
+	retryAfter  = 2 * time.Second
+	retryAtMost = 10 * time.Minute
 
 	// A slice is what one transaction moves. While others use the server it is so small that it hides in the transaction that
-	// their entries need anyway; when nobody does, it is as large as pays.
-	minSlice, maxSlice = 64, 4096
+	// their entries need anyway: a millisecond on SQLite. On a database behind a network the round trips cost more than the rows.
+	// When nobody is about, it is as large as pays.
+	minSlice, minSliceShared, maxSlice = 32, 64, 4096
+	// maxShare bounds how many times as long as a slice took others have the server for themselves after it: a fifth of the time is
+	// the turn's. Without a rest, each of their transactions would carry a slice.
+	maxShare = 4
+	// maxRest bounds one rest: the first slice that meets others may have been a large one.
+	maxRest = 50 * time.Millisecond
 )
 
 // Run works on turns until the context ends. Every server of a database runs one.
@@ -59,17 +67,24 @@ func (s *Service) work(ctx context.Context) time.Duration {
 	}
 	wait := idleEvery
 	for _, t := range turns {
+		pace := s.speed.of(&t, s.db.Shared())
+		if left := pace.waits(time.Now()); left > 0 {
+			wait = min(wait, left)
+			continue
+		}
 		for ctx.Err() == nil && !t.Paused {
 			went, err := s.step(ctx, &t)
 			if err != nil && ctx.Err() == nil {
 				slog.Warn("a turn of a key cannot go on", "turn", t.ID, "layer", t.Layer, "error", err)
 				s.complain(ctx, t, err)
-				wait = min(wait, retryAfter)
+				wait = min(wait, pace.failed(time.Now()))
 			}
 			if err != nil || !went {
 				break
 			}
+			pace.succeeded()
 			if t, err = s.db.KeyTurn(ctx, t.ID); err != nil || t.EndedAt != 0 {
+				s.speed.forget(t.ID)
 				break
 			}
 		}
@@ -118,10 +133,38 @@ func (s *Service) advance(ctx context.Context, t *store.KeyTurn, what string, wo
 		if now.EndedAt != 0 || now.Paused || now.Stage != t.Stage {
 			return store.ErrUndo
 		}
+		if what != "problem" { // that must be told of a turn that does not fit as well
+			if err := fits(ctx, tx, &now); err != nil {
+				return err
+			}
+		}
 		return work(ctx, tx, p, &now)
 	})
 	crashpoint.At("keys." + what + ".after")
 	return err
+}
+
+// fits refuses a turn whose keys are not two generations of its scope: its row was changed by hand, and going on could take a
+// key away that is in use.
+func fits(ctx context.Context, tx *store.Tx, t *store.KeyTurn) error {
+	if t.Layer == string(LayerRoot) {
+		return nil
+	}
+	var generations []int64
+	for _, id := range []string{t.Old, t.New} {
+		k, err := tx.KeyGeneration(ctx, id)
+		if err != nil {
+			return err
+		}
+		if k.Layer != t.Layer || k.Project != t.Project {
+			return fault.New(fault.Internal, "turn %s names key %s, which is not of its layer and project", t.ID, id).WithHint("run: keyturn audit verify --deep")
+		}
+		generations = append(generations, k.Generation)
+	}
+	if generations[0] >= generations[1] {
+		return fault.New(fault.Internal, "turn %s goes from a key to an older one", t.ID).WithHint("run: keyturn audit verify --deep")
+	}
+	return nil
 }
 
 // move moves one slice.
@@ -130,10 +173,10 @@ func (s *Service) move(ctx context.Context, t *store.KeyTurn) (bool, error) {
 	if err != nil {
 		return false, fault.Wrap(fault.Internal, err, "turn %s is damaged", t.ID)
 	}
-	pace := s.speed.of(t)
+	pace := s.speed.of(t, s.db.Shared())
 	limit, pass := pace.next(), pace.pass
 	var moved int64
-	began, others := time.Now(), s.db.Submitted()
+	began := time.Now()
 	settled := false
 	err = s.advance(ctx, t, "move", func(ctx context.Context, tx *store.Tx, p guard.Permit, now *store.KeyTurn) error {
 		var err error
@@ -152,13 +195,14 @@ func (s *Service) move(ctx context.Context, t *store.KeyTurn) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	pace.done(moved, time.Since(began), s.db.Submitted()-others > 1)
+	took := time.Since(began)
+	others := pace.done(moved, took, s.db.Submitted())
 	if moved == 0 && !settled && len(pass.all) > 0 {
 		problem := pass.text()
 		pace.pass = &Pass{} // they are looked at again next time: somebody may have repaired them
 		return false, fault.New(fault.Internal, "%s", problem).WithHint("run: keyturn audit verify --deep; the old key stays until this is repaired or purged")
 	}
-	return true, pace.rest(ctx, t.Rate, moved, time.Since(began))
+	return true, rest(ctx, max(restFor(others, took), atRate(t.Rate, moved)-took))
 }
 
 // slice moves up to limit things in a transaction and gives how many.
@@ -241,11 +285,7 @@ func (s *Service) settle(ctx context.Context, tx *store.Tx, p guard.Permit, t *s
 // destroy takes the wrapped key away. The census stands before it, and is repeated here, where nobody else can write: what was
 // put back by hand since, or a turn whose row was changed by hand, must not cost a value.
 func (s *Service) destroy(ctx context.Context, tx *store.Tx, p guard.Permit, t *store.KeyTurn) error {
-	counts, err := tx.SealedCounts(ctx)
-	if err != nil {
-		return err
-	}
-	left, err := s.left(ctx, tx.Queries, t, counts)
+	left, err := s.left(ctx, tx.Queries, t)
 	if err != nil {
 		return err
 	}
@@ -320,9 +360,8 @@ func (s *Service) complain(ctx context.Context, t store.KeyTurn, cause error) {
 		return
 	}
 	err := s.advance(ctx, &t, "problem", func(ctx context.Context, tx *store.Tx, p guard.Permit, now *store.KeyTurn) error {
-		now.Problem = problem
 		p.Note("problem", problem)
-		return tx.PutKeyTurn(ctx, now)
+		return tx.NoteKeyTurnProblem(ctx, now.ID, problem) // the rest of the row may be what is wrong, and must not be vouched for
 	})
 	if err != nil {
 		slog.Warn("the problem of a turn cannot be noted", "turn", t.ID, "error", err)

@@ -29,7 +29,8 @@ type written struct {
 // crowd writes and reads until the server is gone, and remembers what was acknowledged. It is the half of the proof that
 // must not forget; it survives the server's deaths.
 type crowd struct {
-	token string
+	token   string
+	project string // id
 
 	era int // of the names: a secret with thousands of versions is another test
 
@@ -51,7 +52,7 @@ type crowd struct {
 func newCrowd(tb testing.TB, s *site) *crowd {
 	tb.Helper()
 	c := &crowd{token: s.setUp(tb), witness: &witness{}}
-	must[api.Project](tb, s, c.token, "POST", "/projects", api.ProjectRequest{Slug: crowded, Envs: []string{"dev"}})
+	c.project = must[api.Project](tb, s, c.token, "POST", "/projects", api.ProjectRequest{Slug: crowded, Envs: []string{"dev"}}).ID
 	return c
 }
 
@@ -220,7 +221,7 @@ func (c *crowd) settle(tb testing.TB, s *site, deep bool) {
 	env := must[api.Env](tb, s, c.token, "GET", at(crowded, "dev"), nil)
 	made := int64(0)
 	for _, e := range c.witness.entries {
-		if e.Action == "secret.write" && e.Outcome == "allowed" {
+		if e.Action == "secret.write" && e.Outcome == "allowed" && e.Project == c.project {
 			made++
 		}
 	}

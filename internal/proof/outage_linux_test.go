@@ -13,10 +13,10 @@ import (
 
 // smallDisk gives a folder on a disk of a few MiB, or false when this user may not mount; the test above this one needs no
 // such right.
-func smallDisk(t *testing.T) (string, bool) {
+func smallDisk(t *testing.T, size string) (string, bool) {
 	t.Helper()
 	folder := t.TempDir()
-	err := unix.Mount("none", folder, "tmpfs", 0, "size=3m")
+	err := unix.Mount("none", folder, "tmpfs", 0, "size="+size)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		return "", false
 	}
@@ -50,7 +50,7 @@ func fill(t *testing.T, name string) {
 }
 
 func TestOnAFullDiskNothingIsToldAndNothingIsDone(t *testing.T) {
-	folder, ok := smallDisk(t)
+	folder, ok := smallDisk(t, "3m")
 	if !ok {
 		t.Log("this user may not mount a small disk")
 		return

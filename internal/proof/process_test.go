@@ -119,8 +119,18 @@ func (o *output) String() string {
 // start runs the server and waits until it says that it is ready. It is killed with the test.
 func (p place) start(tb testing.TB) *process {
 	tb.Helper()
+	s, up := p.tryStart(tb)
+	if !up {
+		tb.Fatalf("the server ended instead of serving: %v\n%s", s.err, s.out)
+	}
+	return s
+}
+
+// tryStart is start for a server that may refuse instead.
+func (p place) tryStart(tb testing.TB) (s *process, up bool) {
+	tb.Helper()
 	ready := make(chan string, 1)
-	s := &process{cmd: p.server(tb), out: &output{ready: ready}, ended: make(chan struct{})}
+	s = &process{cmd: p.server(tb), out: &output{ready: ready}, ended: make(chan struct{})}
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
 		tb.Fatal(err)
@@ -133,12 +143,12 @@ func (p place) start(tb testing.TB) *process {
 	select {
 	case s.url = <-ready:
 		s.greeted(tb)
+		return s, true
 	case <-s.ended:
-		tb.Fatalf("the server ended instead of serving: %v\n%s", s.err, s.out)
 	case <-time.After(startWithin):
 		tb.Fatalf("the server is not ready after %v:\n%s", startWithin, s.out)
 	}
-	return s
+	return s, false
 }
 
 // greeted waits for the first answer: the greeting is printed as a whole before.

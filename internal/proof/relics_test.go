@@ -87,6 +87,15 @@ func envelopesIn(t *testing.T, db *sql.DB) []envelope {
 // can do who took a copy in time. They are given by id.
 func rawKeys(t *testing.T, db *sql.DB, root string) map[string][]byte {
 	t.Helper()
+	var slot string
+	if err := db.QueryRow("SELECT id FROM key_slot").Scan(&slot); err != nil {
+		t.Fatal(err)
+	}
+	return rawKeysOf(t, db, root, slot)
+}
+
+func rawKeysOf(t *testing.T, db *sql.DB, root, slot string) map[string][]byte {
+	t.Helper()
 	var instance string
 	if err := db.QueryRow("SELECT id FROM instance").Scan(&instance); err != nil {
 		t.Fatal(err)
@@ -105,7 +114,7 @@ func rawKeys(t *testing.T, db *sql.DB, root string) map[string][]byte {
 	}
 	var s struct{ id, kind, fingerprint, source, key string }
 	var kept, wrapped []byte
-	err = db.QueryRow("SELECT id, kind, fingerprint, source, key_id, kept, wrapped FROM key_slot").Scan(&s.id, &s.kind, &s.fingerprint, &s.source, &s.key, &kept, &wrapped)
+	err = db.QueryRow("SELECT id, kind, fingerprint, source, key_id, kept, wrapped FROM key_slot WHERE id = '"+slot+"'").Scan(&s.id, &s.kind, &s.fingerprint, &s.source, &s.key, &kept, &wrapped)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,26 +349,71 @@ func leavesNothingOnPostgres(t *testing.T, layers ...string) {
 		t.Run(layer, func(t *testing.T) {
 			server := testpg.Private(t)
 			p := onPostgres(t, server)
-			leavesNothing(t, layer, evidenceRoom{place: p, root: filepath.Join(server.Folder(), "data", "base"), only: notTemplate,
-				settle: func() { settlePostgres(t, server) },
-				open: func() *sql.DB {
-					address, _ := strings.CutPrefix(p.env[len(p.env)-1], "KEYTURN_DATABASE_URL=")
-					db, err := sql.Open("pgx", address)
-					if err != nil {
-						t.Fatal(err)
-					}
-					return db
-				}})
+			leavesNothing(t, layer, evidenceRoom{place: p, root: filepath.Join(server.Folder(), "data", "base"), only: ofOurs,
+				settle: func() { settlePostgres(t, server) }, open: func() *sql.DB { return openPostgres(t, p) }})
 		})
 	}
 }
 
-// notTemplate leaves out what lies in the folders of the databases that PostgreSQL is born with (pg_database.oid below 16384,
-// FirstNormalObjectId): nothing of ours is ever written there.
-func notTemplate(path string) bool {
-	oid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+func openPostgres(t *testing.T, p place) *sql.DB {
+	t.Helper()
+	for _, variable := range p.env {
+		if address, ok := strings.CutPrefix(variable, "KEYTURN_DATABASE_URL="); ok {
+			db, err := sql.Open("pgx", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return db
+		}
+	}
+	t.Fatal("the place has no database")
+	return nil
+}
+
+// A transaction that somebody forgot to end still sees what was replaced, so that a vacuum keeps it: the turn waits for its end.
+func TestATurnOnPostgreSQLWaitsForWhoeverStillSeesTheOldRows(t *testing.T) {
+	p := onPostgres(t, testpg.Start(t))
+	server := p.start(t)
+	s := siteAt(t, server.url)
+	v := newVault(t, s, s.setUp(t))
+	db := openPostgres(t, p)
+	defer func() { _ = db.Close() }()
+	forgotten, err := db.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = forgotten.Rollback() }()
+	var old []byte
+	if err := forgotten.QueryRow("SELECT value FROM secret WHERE name = 'V03'").Scan(&old); err != nil {
+		t.Fatal(err)
+	}
+	turn := rotate(t, s, v.token, rotationOf("project"))[0]
+	eventually(t, turnsWithin, "the turn tells what it waits for", func() bool {
+		turn = must[api.KeyTurn](t, s, v.token, "GET", "/keys/turns/"+turn.ID, nil)
+		if !turn.EndedAt.IsZero() {
+			t.Fatal("the turn ended, and a transaction still sees the old rows")
+		}
+		return strings.Contains(turn.Problem, "open transaction")
+	})
+	v.unchanged(t, s)
+	if err := forgotten.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	settleTurns(t, s, v.token)
+	v.unchanged(t, s)
+	turned(t, s, v.token)
+	server.stop(t)
+}
+
+// ofOurs picks the files of user tables (pg_class.oid from 16384 on, FirstNormalObjectId) and those of pg_statistic with its
+// overflow table, where the server itself puts samples of rows. The other catalogs hold nothing that any row held.
+func ofOurs(path string) bool {
 	const firstNormal = 16384
-	return err != nil || oid >= firstNormal
+	database, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+	file, _, _ := strings.Cut(filepath.Base(path), "_")
+	file, _, _ = strings.Cut(file, ".")
+	table, _ := strconv.Atoi(file)
+	return database >= firstNormal && (table >= firstNormal || slices.Contains([]int{2619, 2840, 2841}, table))
 }
 
 func leavesNothing(t *testing.T, layer string, room evidenceRoom) {
@@ -372,6 +426,9 @@ func leavesNothing(t *testing.T, layer string, room evidenceRoom) {
 	server.stop(t)
 	db := room.open()
 	defer func() { _ = db.Close() }()
+	if _, err := db.Exec("ANALYZE"); err != nil { // as both engines' upkeep does now and then
+		t.Fatal(err)
+	}
 	before, keys := envelopesIn(t, db), rawKeys(t, db, rootKey)
 	layerOf := map[string]string{} // by key id
 	rows, err := db.Query("SELECT k.id, k.layer, coalesce(p.slug, '') FROM key_generation k LEFT JOIN project p ON p.id = k.project_id")

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -20,7 +21,8 @@ import (
 type vault struct {
 	token string
 	want  map[string]string
-	kept  string // id of a project that a kept answer tells
+	slug  string // of a project that a kept answer tells; empty: "kept"
+	kept  string // its id
 }
 
 const (
@@ -62,7 +64,7 @@ func newVault(tb testing.TB, s *site, token string) *vault {
 // answer asks for a project under an idempotency key: the first time makes it, later the kept answer is given.
 func (v *vault) answer(tb rapid.TB, s *site) string {
 	tb.Helper()
-	return decoded[api.Project](tb, s.call(v.token, "POST", "/projects", api.ProjectRequest{Slug: "kept"}, "Idempotency-Key", "a test-value key")).ID
+	return decoded[api.Project](tb, s.call(v.token, "POST", "/projects", api.ProjectRequest{Slug: cmp.Or(v.slug, "kept")}, "Idempotency-Key", "a test-value key")).ID
 }
 
 // read gives all that a reader can get: every value and comment in every version, and what is somebody's own.
@@ -205,5 +207,16 @@ func sound(tb testing.TB, s *site, token string) {
 	}
 	if v.Rows == 0 || v.Values == 0 {
 		tb.Errorf("the deep verification looked at %d rows and %d values", v.Rows, v.Values)
+	}
+}
+
+// eventually polls until something holds.
+func eventually(tb testing.TB, within time.Duration, what string, holds func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(within); !holds(); {
+		if time.Now().After(deadline) {
+			tb.Fatalf("waited %v in vain: %s", within, what)
+		}
+		<-time.After(5 * time.Millisecond)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -57,10 +58,20 @@ func (w *witness) see(s *site, token string) error {
 	return err
 }
 
-func (w *witness) remember(c api.Checkpoint) (audit.Head, error) {
+// follow takes the key of the log when it is seen for the first time, and from then on only a key that the one before it signed.
+func (w *witness) follow(c api.Checkpoint) {
 	if w.key == "" {
-		w.key = c.Key
+		w.key, _, _ = strings.Cut(c.Key, "\n")
 	}
+	for _, h := range c.Handovers {
+		if next, err := audit.OpenHandover([]byte(h), w.key); err == nil {
+			w.key = next
+		}
+	}
+}
+
+func (w *witness) remember(c api.Checkpoint) (audit.Head, error) {
+	w.follow(c)
 	h, err := audit.OpenCheckpoint([]byte(c.Checkpoint), w.key)
 	if err == nil && !slices.Contains(w.heads, h) {
 		w.heads = append(w.heads, h)
@@ -148,6 +159,7 @@ func (w *witness) consistent(s *site, token string, old audit.Head) error {
 	if err := json.Unmarshal(a.body, &p); err != nil {
 		return err
 	}
+	w.follow(p.Checkpoint)
 	now, err := audit.OpenCheckpoint([]byte(p.Checkpoint.Checkpoint), w.key)
 	if err != nil {
 		return err
@@ -163,6 +175,7 @@ func (w *witness) consistent(s *site, token string, old audit.Head) error {
 func (w *witness) included(tb testing.TB, s *site, token string, index int) {
 	tb.Helper()
 	p := must[api.InclusionProof](tb, s, token, "GET", fmt.Sprintf("/audit/entries/%d/proof", index), nil)
+	w.follow(p.Checkpoint)
 	h, err := audit.OpenCheckpoint([]byte(p.Checkpoint.Checkpoint), w.key)
 	if err != nil {
 		tb.Fatal(err)

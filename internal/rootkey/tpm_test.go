@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,69 +24,14 @@ import (
 	"github.com/keyturn/keyturn/internal/sensitive"
 )
 
-// freePort gives a port of the loopback that nobody uses now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
-
-// startTPM starts swtpm, a TPM 2.0 in software, over a folder of state. It gives its address and a function that ends it.
-func startTPM(t *testing.T, state string) (address string, stop func()) {
-	t.Helper()
-	for range 5 { // another program may take the port in between
-		port, control := freePort(t), freePort(t)
-		cmd := exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+state, "--server", "type=tcp,port="+port+",bindaddr=127.0.0.1,disconnect=off",
-			"--ctrl", "type=tcp,port="+control+",bindaddr=127.0.0.1", "--flags", "not-need-init,startup-clear")
-		cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err, "\nscripts/testdeps.sh installs what is missing")
-		}
-		ended := make(chan struct{})
-		go func() {
-			_ = cmd.Wait() // its end is what matters
-			close(ended)
-		}()
-		stop = sync.OnceFunc(func() {
-			_ = cmd.Process.Kill()
-			<-ended
-		})
-		t.Cleanup(stop)
-		address = "127.0.0.1:" + port
-		up := false
-		until(t, func() bool {
-			select {
-			case <-ended:
-				return true
-			default:
-			}
-			conn, err := net.Dial("tcp", "127.0.0.1:"+control)
-			if err == nil {
-				up = true
-				_ = conn.Close()
-			}
-			return up
-		})
-		if up {
-			return address, stop
-		}
-	}
-	t.Fatal("swtpm does not start")
-	return "", nil
-}
-
 func TestATPMKeepsTheContract(t *testing.T) {
-	address, _ := startTPM(t, t.TempDir())
+	address, _ := rootkeytest.StartTPM(t, t.TempDir())
 	rootkeytest.Wrapper(t, wrapper(t, "tpm://"+address))
 }
 
 func TestWhatATPMSealedSurvivesItsRestartAndOpensNowhereElse(t *testing.T) {
 	state := t.TempDir()
-	address, stop := startTPM(t, state)
+	address, stop := rootkeytest.StartTPM(t, state)
 	root := newRoot(t)
 	kept, err := wrapper(t, "tpm://"+address).Wrap(t.Context(), home, root)
 	if err != nil {
@@ -97,11 +41,11 @@ func TestWhatATPMSealedSurvivesItsRestartAndOpensNowhereElse(t *testing.T) {
 	if _, err := wrapper(t, "tpm://"+address).Unwrap(t.Context(), home, kept); !errors.Is(err, fault.Unavailable) {
 		t.Error("the TPM is gone:", err)
 	}
-	address, _ = startTPM(t, state)
+	address, _ = rootkeytest.StartTPM(t, state)
 	if got, err := wrapper(t, "tpm://"+address).Unwrap(t.Context(), home, kept); err != nil || !got.Equal(root) {
 		t.Error("after a restart:", err)
 	}
-	other, _ := startTPM(t, t.TempDir())
+	other, _ := rootkeytest.StartTPM(t, t.TempDir())
 	if got, err := wrapper(t, "tpm://"+other).Unwrap(t.Context(), home, kept); !errors.Is(err, fault.Invalid) || !got.Empty() ||
 		!strings.Contains(fault.As(err).Message, "not sealed by the TPM") {
 		t.Error("another TPM:", err)
@@ -110,7 +54,7 @@ func TestWhatATPMSealedSurvivesItsRestartAndOpensNowhereElse(t *testing.T) {
 
 // A counter that rises would lock the TPM for everybody on the machine.
 func TestNothingRaisesTheDictionaryAttackCounter(t *testing.T) {
-	address, _ := startTPM(t, t.TempDir())
+	address, _ := rootkeytest.StartTPM(t, t.TempDir())
 	w := wrapper(t, "tpm://"+address)
 	kept, err := w.Wrap(t.Context(), home, newRoot(t))
 	if err != nil {
@@ -212,7 +156,7 @@ func message(r io.Reader) ([]byte, error) {
 }
 
 func TestWhoListensOnTheBusLearnsNothing(t *testing.T) {
-	address, _ := startTPM(t, t.TempDir())
+	address, _ := rootkeytest.StartTPM(t, t.TempDir())
 	tapped, heard := tap(t, address, func(_, received []byte) []byte { return received })
 	w := wrapper(t, "tpm://"+tapped)
 	root := newRoot(t)
@@ -237,8 +181,8 @@ func TestWhoListensOnTheBusLearnsNothing(t *testing.T) {
 
 // Who answers in the TPM's place has no key by the name that the slot keeps, and without that key cannot make an answer.
 func TestWhoAnswersInTheTPMsPlaceIsFound(t *testing.T) {
-	address, _ := startTPM(t, t.TempDir())
-	other, _ := startTPM(t, t.TempDir())
+	address, _ := rootkeytest.StartTPM(t, t.TempDir())
+	other, _ := rootkeytest.StartTPM(t, t.TempDir())
 	kept, err := wrapper(t, "tpm://"+address).Wrap(t.Context(), home, newRoot(t))
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,9 @@ func (s *Service) Replay(ctx context.Context, i *guard.Idempotency) ([]byte, err
 	}
 	v, err := s.ring.Open(answerPlace(ctx, i), sealed)
 	if err != nil {
+		v, err = s.reopen(answerPlace(ctx, i), err, func(ctx context.Context) ([]byte, error) { return s.door.Replay(ctx, i) })
+	}
+	if err != nil {
 		return nil, err
 	}
 	var k kept

@@ -39,6 +39,12 @@ func (s *Service) openPersonal(p guard.Permit, row *store.Secret, own store.Pers
 	}
 	v, err := s.ring.Open(personalPlace(own), own.Value)
 	if err != nil {
+		v, err = s.reopen(personalPlace(own), err, func(ctx context.Context) ([]byte, error) {
+			fresh, err := s.db.Personal(ctx, own.Secret, own.User)
+			return fresh.Value, err
+		})
+	}
+	if err != nil {
 		return v, fmt.Errorf("open your own value of %s: %w", row.Name, err)
 	}
 	return v, nil

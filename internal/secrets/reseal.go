@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/keyturn/keyturn/internal/domain"
@@ -11,23 +12,37 @@ import (
 	"github.com/keyturn/keyturn/internal/store"
 )
 
-// openAnew opens what did not open as it was at hand: another server may have moved it to a key that this one has not heard
-// of, or the key that it lies under may be gone since the row was read. cause is what Open said the first time.
+// openAnew opens a state of a secret that did not open as it was at hand.
 func (s *Service) openAnew(at keyring.Place, row *store.Secret, column func(*store.Secret) []byte, cause error) (sensitive.Value, error) {
+	return s.reopen(at, cause, func(ctx context.Context) ([]byte, error) {
+		states, err := s.db.SecretStates(ctx, row.ID)
+		for i := range states {
+			if states[i].Revision == row.Revision {
+				return column(&states[i]), err
+			}
+		}
+		return nil, err
+	})
+}
+
+// reopen opens what did not open as it was at hand: another server may have moved it to a key that this one has not heard of,
+// or the key that it lies under may be gone since the row was read. cause is what Open said the first time; again reads the
+// envelope anew.
+func (s *Service) reopen(at keyring.Place, cause error, again func(context.Context) ([]byte, error)) (sensitive.Value, error) {
 	ctx := context.Background() // short questions, and their answers serve others too
-	if err := s.keys.Refresh(ctx); err != nil {
+	err := s.keys.Refresh(ctx)
+	if err != nil {
 		return sensitive.Value{}, cause
 	}
-	states, err := s.db.SecretStates(ctx, row.ID)
+	envelope, err := again(ctx)
 	if err != nil {
 		return sensitive.Value{}, err
 	}
-	for i := range states {
-		if states[i].Revision == row.Revision {
-			return s.ring.Open(at, column(&states[i]))
-		}
+	v, err := s.ring.Open(at, envelope)
+	if errors.Is(err, keyring.ErrDamaged) && s.onDamage != nil {
+		s.onDamage(at.Record, at.Field)
 	}
-	return sensitive.Value{}, cause
+	return v, err
 }
 
 // sealedPlaces tells for each table with envelopes of this service where a row's value belongs. Comments have a place of

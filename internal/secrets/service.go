@@ -29,6 +29,8 @@ type Service struct {
 	// heard is the number of the last change of secrets or projects that this server made or heard of, anywhere.
 	heard    atomic.Int64
 	watching watchers
+	// onDamage hears of each envelope that does not open in its place; nil: nobody asks.
+	onDamage func(record, field string)
 }
 
 // New builds the service. cacheBytes bounds the memory for sealed values that are kept at hand.
@@ -41,6 +43,9 @@ func New(db *store.DB, door *guard.Door, k *keys.Service, cacheBytes int64) *Ser
 	k.Hold(s)
 	return s
 }
+
+// OnDamage sets who hears of envelopes that do not open in their place. Call it before the service is used.
+func (s *Service) OnDamage(hear func(record, field string)) { s.onDamage = hear }
 
 // EnvRef names an environment the way callers write it: slug or id for both.
 type EnvRef struct{ Project, Env string }

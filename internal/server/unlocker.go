@@ -302,6 +302,12 @@ func (u *unlocker) first(ctx context.Context, instanceID string, d *keyring.Slot
 	return opening{root: root, words: o.words}, err
 }
 
+// Renews implements [keys.Unlocker].
+func (u *unlocker) Renews(slot keyring.SlotRow) bool {
+	offers, err := u.offers()
+	return err == nil && slices.ContainsFunc(offers, func(o offer) bool { return o.guards(slot) })
+}
+
 // Reachable implements [keys.Unlocker].
 func (u *unlocker) Reachable(slot keyring.SlotRow) bool {
 	offers, err := u.offers()
@@ -309,14 +315,13 @@ func (u *unlocker) Reachable(slot keyring.SlotRow) bool {
 		return false
 	}
 	for _, o := range offers {
-		if o.name == slot.Source {
-			return true
-		}
-		if o.strict { // these are read without asking anybody
+		if o.strict { // these are read without asking anybody, and may hold another key by now
 			root, err := o.root(context.Background())
 			if err == nil && root.Fingerprint() == slot.Fingerprint {
 				return true
 			}
+		} else if o.name == slot.Source {
+			return true
 		}
 	}
 	return false

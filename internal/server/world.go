@@ -42,7 +42,8 @@ type world struct {
 func (w *world) describe(out io.Writer) {
 	fmt.Fprintf(out, "  data:     %s\n  root key: %s (fingerprint %s)\n", w.where, w.rootFrom, w.fingerprint)
 	if w.fresh {
-		fmt.Fprintln(out, "            save it now: copy it away from this machine, to two places. Without it nothing here can ever be read again")
+		fmt.Fprintln(out, "            save it now: copy it away from this machine, to two places. Without it nothing here can ever be read again,")
+		fmt.Fprintln(out, "            unless there is a recovery kit: once you are set up, keyturn keys recovery create")
 	}
 }
 

@@ -24,6 +24,7 @@ func (w *writer) commit(batch []*job) error {
 	if f := w.db.failed.Load(); f != nil {
 		return f
 	}
+	w.ran = false
 	// Not the context of any caller: one who left must not tear the transaction of the others.
 	ctx := context.Background()
 	if w.db.engine.Shared {
@@ -34,6 +35,7 @@ func (w *writer) commit(batch []*job) error {
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
+	w.ran = true
 	now := time.Now().UnixMilli()
 	for _, j := range batch {
 		if j.run == nil {

@@ -97,6 +97,9 @@ func (f *Filling) begin(ctx context.Context, o FillOptions) error {
 		if err := f.exec(ctx, "SELECT pg_advisory_xact_lock(7461930158)"); err != nil {
 			return err
 		}
+		if err := f.exec(ctx, patient); err != nil {
+			return err
+		}
 	}
 	if before > 0 && !o.Replace {
 		if _, err := readInstance(ctx, f.w, ""); err == nil {

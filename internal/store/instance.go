@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -108,10 +109,14 @@ func (db *DB) Found(ctx context.Context, id string, now int64) error {
 	return db.classify(err)
 }
 
+// ErrBehind is in the error of a fence whose server lacks a key that another one has made, and can fetch it.
+var ErrBehind = errors.New("behind")
+
 // Fence sets the check that every write transaction makes of the epoch it finds, before anything else; it may ask the
-// database inside the transaction. An error keeps the transaction from going on. Call it before the first write.
-func (db *DB) Fence(check func(ctx context.Context, q Queries, epoch int64) error) {
-	db.writer.guard = check
+// database inside the transaction. An error keeps the transaction from going on. When that is [ErrBehind], catchUp is called
+// with no transaction open, since it may take long, and the batch is tried once more. Call it before the first write.
+func (db *DB) Fence(check func(ctx context.Context, q Queries, epoch int64) error, catchUp func(context.Context) error) {
+	db.writer.guard, db.writer.behind = check, catchUp
 }
 
 // FeedSince lists changes after seq, oldest first.

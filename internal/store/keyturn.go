@@ -39,3 +39,9 @@ func (tx *Tx) AdvanceKeyTurn(ctx context.Context, id string, moved int64) error 
 	_, err := tx.exec(ctx, "UPDATE key_turn SET done = done + ? WHERE id = ?", moved, id)
 	return err
 }
+
+// NoteKeyTurnProblem says what keeps a turn from going on. The row's digest in the log stays as it is.
+func (tx *Tx) NoteKeyTurnProblem(ctx context.Context, id, problem string) error {
+	_, err := tx.exec(ctx, "UPDATE key_turn SET problem = ? WHERE id = ?", problem, id)
+	return err
+}

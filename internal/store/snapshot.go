@@ -72,6 +72,10 @@ func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 	return s, nil
 }
 
+// patient lets one transaction of PostgreSQL wait for whoever reads or writes the other end of a stream: the engine ends sessions
+// that sleep in a transaction for longer than a frozen server may hold the others.
+const patient = "SET LOCAL idle_in_transaction_session_timeout = '1h'"
+
 func (s *Snapshot) begin(ctx context.Context) error {
 	text := "BEGIN" // deferred: the first question below fixes the moment
 	if s.db.engine.Shared {
@@ -79,6 +83,11 @@ func (s *Snapshot) begin(ctx context.Context) error {
 	}
 	if _, err := s.conn.ExecContext(ctx, text); err != nil {
 		return s.db.classify(err)
+	}
+	if s.db.engine.Shared {
+		if _, err := s.conn.ExecContext(ctx, patient); err != nil {
+			return s.db.classify(err)
+		}
 	}
 	var err error
 	if s.Instance, err = s.Queries.Instance(ctx); err != nil {

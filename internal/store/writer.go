@@ -52,11 +52,13 @@ type writer struct {
 	once      sync.Once // starts the goroutine with the first job
 
 	// The rest belongs to the goroutine.
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
-	tree  *audit.Tree // nil: must be restored
-	inst  Instance
-	guard func(ctx context.Context, q Queries, epoch int64) error // fencing: refuses a transaction under keys that are out of date
+	conn   *sql.Conn
+	stmts  map[string]*sql.Stmt
+	tree   *audit.Tree // nil: must be restored
+	inst   Instance
+	guard  func(ctx context.Context, q Queries, epoch int64) error // fencing: refuses a transaction under keys that are out of date
+	behind func(context.Context) error                             // fetches what guard lacks
+	ran    bool                                                    // the transaction of this batch has begun to run changes, which must not run twice
 }
 
 func newWriter(db *DB) *writer {
@@ -145,6 +147,9 @@ func (w *writer) take() ([]*job, bool) {
 // serve commits one batch and releases its callers.
 func (w *writer) serve(batch []*job) {
 	err := w.commit(batch)
+	if errors.Is(err, ErrBehind) && !w.ran && w.behind != nil && w.behind(context.Background()) == nil {
+		err = w.commit(batch)
+	}
 	for _, j := range batch {
 		if err != nil {
 			j.err = err

@@ -27,12 +27,22 @@ const (
 	oldestVersion = 150000 // server_version_num
 	// connectTimeout bounds one attempt to connect where the address names no other bound: the writer waits for it.
 	connectTimeout = 10 * time.Second
+
+	// A server that is frozen in the middle of a transaction (a paused machine, SIGSTOP) holds the instance row, and with it all
+	// other servers. PostgreSQL ends such a session by itself. Between two statements of ours lie milliseconds.
+	idleTimeout, idleTimeoutMS = "idle_in_transaction_session_timeout", "10000"
 )
 
 var words = regexp.MustCompile(`\b(BLOB|INTEGER|TEXT)\b|\) STRICT\b|\bX'[0-9A-F]*'`)
 
 // schema adapts the text of a migration. Text compares by bytes, as it does on SQLite, whatever language the database has.
 func schema(text string) string {
+	switch {
+	case strings.Contains(text, "CREATE TABLE key_turn "): // the tables before it were made when keys did not turn
+		text += unsampled(sealedTables[:6]...)
+	case strings.Contains(text, "CREATE TABLE instance_secret "):
+		text += unsampled("instance_secret")
+	}
 	return words.ReplaceAllStringFunc(text, func(w string) string {
 		switch w {
 		case "BLOB":
@@ -63,6 +73,9 @@ func Open(ctx context.Context, address string) (*store.Engine, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "keyturn"
 	}
+	if config.RuntimeParams[idleTimeout] == "" {
+		config.RuntimeParams[idleTimeout] = idleTimeoutMS
+	}
 	r, w := stdlib.OpenDB(*config), stdlib.OpenDB(*config)
 	w.SetMaxOpenConns(1)
 	r.SetMaxOpenConns(readers)
@@ -83,19 +96,75 @@ func Open(ctx context.Context, address string) (*store.Engine, error) {
 	return e, nil
 }
 
+// sealedColumns hold envelopes and wrapped keys.
+var sealedColumns = map[string][]string{
+	"key_slot": {"wrapped", "proof"}, "key_generation": {"wrapped"}, "idempotency": {"answer"}, "personal": {"value"},
+	"secret_history": {"value", "comment"}, "secret": {"value", "comment"}, "instance_secret": {"value"},
+}
+
+// unsampled keeps the contents of sealed columns out of the planner's statistics (pg_statistic), where ANALYZE would put copies
+// that outlive the rows: they are random bytes, of which no statistic is of any use.
+func unsampled(tables ...string) string {
+	var b strings.Builder
+	for _, table := range tables {
+		for _, column := range sealedColumns[table] {
+			b.WriteString("ALTER TABLE " + table + " ALTER COLUMN " + column + " SET STATISTICS 0;\n")
+		}
+	}
+	return b.String()
+}
+
 // sealedTables hold envelopes and wrapped keys.
-var sealedTables = [...]string{"key_slot", "key_generation", "idempotency", "personal", "secret_history", "secret"}
+var sealedTables = [...]string{"key_slot", "key_generation", "idempotency", "personal", "secret_history", "secret", "instance_secret"}
 
 // scrub writes the tables that held something destroyed anew: PostgreSQL leaves replaced rows in their pages until others need
 // the room, and only a full vacuum gives them back as files of their own, which are removed. Each table is locked while it is
 // copied. The server's own write-ahead log is out of reach: its files are used again when their turn comes.
 func scrub(ctx context.Context, db *sql.DB) error {
+	if err := awaitReaders(ctx, db); err != nil {
+		return err
+	}
 	for _, table := range sealedTables {
 		if _, err := db.ExecContext(ctx, "VACUUM (FULL) "+table); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+const (
+	// readersWithin bounds how long scrub waits for transactions that may still look at replaced rows.
+	readersWithin = 10 * time.Second
+	// readersEvery is how often it looks.
+	readersEvery = 50 * time.Millisecond
+)
+
+// awaitReaders waits until no transaction is left that began before now: for its sake a vacuum would keep replaced rows, and
+// copy them. Sessions of other users are seen where this one may see them (pg_read_all_stats).
+func awaitReaders(ctx context.Context, db *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, readersWithin)
+	defer cancel()
+	var now string
+	if err := db.QueryRowContext(ctx, "SELECT pg_current_xact_id()::xid::text").Scan(&now); err != nil {
+		return err
+	}
+	for {
+		var older int
+		err := db.QueryRowContext(ctx, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+			AND (age(backend_xmin) >= age($1::text::xid) OR age(backend_xid) > age($1::text::xid))`, now).Scan(&older)
+		if err == nil && older == 0 {
+			return nil
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fault.New(fault.Unavailable, "an open transaction on the database still sees what was destroyed").
+				WithHint("end it, if it is a forgotten one: see pg_stat_activity; the turn goes on by itself")
+		case <-time.After(readersEvery):
+		}
+	}
 }
 
 // check refuses a server that is too old or that acknowledges before it has synced.
@@ -139,6 +208,8 @@ func Classify(err error) (*fault.Error, bool) {
 	switch {
 	case pg.Code == "23505":
 		return fault.Wrap(fault.Exists, cause, "the name is taken"), false
+	case pg.Code == "25P03": // this server slept in the middle of a transaction
+		return fault.Wrap(fault.Unavailable, cause, "the database ended the transaction").WithHint("try again in a moment"), false
 	case pg.Code == "25006":
 		return fault.Wrap(fault.Unavailable, cause, "the database can only be read").WithHint("is this address one of a standby server?"), false
 	case pg.Code == "53100":

@@ -118,7 +118,7 @@ func RunShared(t *testing.T, fresh Fresh) {
 				return fault.New(fault.Sealed, "the keys of this server are out of date")
 			}
 			return nil
-		})
+		}, nil)
 		must(t, two.Record(Entry("before")))
 		edit(t, place, "UPDATE instance SET epoch = 2")
 		ran := false

@@ -292,7 +292,7 @@ func writing(t *testing.T, fresh Fresh) {
 				return fault.New(fault.Sealed, "the keys of this server are out of date")
 			}
 			return nil
-		})
+		}, nil)
 		p := person(w, "fenced")
 		write := func() error {
 			return db.Write(t.Context(), Entry("fenced"), func(tx *store.Tx) error { return tx.PutPerson(t.Context(), p) })
@@ -303,11 +303,29 @@ func writing(t *testing.T, fresh Fresh) {
 			t.Error("something was written")
 		}
 		stale.Store(false)
+
+		// One that is behind and can catch up does so between two transactions, and its callers do not notice.
+		behind, fetched := true, 0
+		db.Fence(func(context.Context, store.Queries, int64) error {
+			if behind {
+				return fault.Wrap(fault.Unavailable, store.ErrBehind, "a key is missing")
+			}
+			return nil
+		}, func(context.Context) error {
+			fetched++
+			behind = fetched < 2
+			return map[bool]error{true: fault.New(fault.Sealed, "not yet"), false: nil}[behind]
+		})
+		Want(t, write(), fault.Unavailable)
+		must(t, write())
+		if fetched != 2 || !isThere(t, db, p) {
+			t.Errorf("a key was fetched %d times", fetched)
+		}
 		must(t, write())
 		if !isThere(t, db, p) || epochs.Load() != 1 {
 			t.Errorf("after the keys were loaded again: there %t, epoch %d", isThere(t, db, p), epochs.Load())
 		}
-		verify(t, db, size+1)
+		verify(t, db, size+2)
 	})
 
 	if e := last(t, db); e.Action != "still.works" {
