@@ -217,6 +217,9 @@ func TestEveryNamedPointIsVisited(t *testing.T) {
 	for _, c := range append(crashes(), meddled...) {
 		visited[c.point] = true
 	}
+	for _, point := range slices.Concat(backupPoints, streamPoints, restorePoints) {
+		visited[point] = true
+	}
 	named := crashPoints(t, filepath.Join("..", "..", "internal"))
 	for _, point := range slices.Sorted(maps.Keys(named)) {
 		if !visited[point] {
