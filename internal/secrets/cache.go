@@ -17,12 +17,15 @@ import (
 // before its caller gets an answer; other servers' commits arrive by the feed. It holds no plaintext.
 //
 // What keeps it right: a row that was loaded from the database is entered only if the environment's revision in the cache
-// is still the one from before the query; a commit enters its rows under the lock together with the new revision.
+// is still the one from before the query; a commit enters its rows under the lock together with the new revision. A turn of
+// a key changes envelopes and no revision: the rows that it moves are replaced as they stand, and what still lies under the
+// old key at its end is forgotten, together with whatever was loaded before and not entered yet (the era).
 type cache struct {
 	db    *store.DB
 	limit int64
 	bytes atomic.Int64
 	clock atomic.Int64 // counts uses, to find what was not used for longest
+	era   atomic.Int64 // counts times at which envelopes under old keys were forgotten
 	mu    sync.RWMutex
 	envs  map[domain.EnvID]*snapshot
 }
@@ -144,6 +147,7 @@ func (c *cache) secret(ctx context.Context, env domain.EnvID, path domain.Path, 
 	if complete {
 		return nil, folder, revision, fault.New(fault.NotFound, "no such secret")
 	}
+	era := c.era.Load()
 	rows, err := c.db.SecretsNamed(ctx, folder.ID, name)
 	if err != nil {
 		return nil, folder, revision, err
@@ -153,7 +157,7 @@ func (c *cache) secret(ctx context.Context, env domain.EnvID, path domain.Path, 
 	}
 	row = lean(&rows[0], &folder)
 	s.mu.Lock()
-	if s.revision == revision && s.byID[folder.ID] == fs && !s.dropped {
+	if s.revision == revision && s.byID[folder.ID] == fs && !s.dropped && c.era.Load() == era {
 		if fs.secrets[name] == nil {
 			c.bytes.Add(size(row))
 		}
@@ -191,6 +195,7 @@ func (c *cache) folder(ctx context.Context, env domain.EnvID, path domain.Path) 
 		return rows, folder, revision, nil
 	}
 	s.mu.Unlock()
+	era := c.era.Load()
 	loaded, err := c.db.SecretsIn(ctx, folder.ID)
 	if err != nil {
 		return nil, folder, revision, err
@@ -203,7 +208,7 @@ func (c *cache) folder(ctx context.Context, env domain.EnvID, path domain.Path) 
 	}
 	rows = sortedRows(secrets)
 	s.mu.Lock()
-	if s.revision == revision && s.byID[folder.ID] == fs && !s.dropped && bytes < c.limit/2 {
+	if s.revision == revision && s.byID[folder.ID] == fs && !s.dropped && c.era.Load() == era && bytes < c.limit/2 {
 		c.bytes.Add(bytes - fs.bytes())
 		fs.secrets, fs.sorted, fs.complete = secrets, rows, true
 	}

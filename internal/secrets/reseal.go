@@ -91,6 +91,9 @@ func (s *Service) Reseal(ctx context.Context, tx *store.Tx, layer keyring.Layer,
 		if err := tx.PutSealed(ctx, table, whole); err != nil {
 			return moved, err
 		}
+		if table == store.SealedSecrets {
+			tx.After(func() { s.cache.resealed(whole) })
+		}
 		if moved += int64(len(whole)); moved >= limit {
 			break
 		}
@@ -146,8 +149,23 @@ func (s *Service) Redigest(ctx context.Context, tx *store.Tx, generation uint32,
 	return moved, nil
 }
 
-// ForgetSealed implements [keys.Holder]: what is at hand may lie under a key that is about to go.
-func (s *Service) ForgetSealed() { s.cache.clear() }
+// ForgetSealed implements [keys.Holder]: what is at hand may lie under a key that is about to go. What lies under a primary key
+// stays.
+func (s *Service) ForgetSealed() {
+	s.cache.keep(func(row *store.Secret) bool {
+		key, ok := s.ring.Primary(keyring.LayerProject, string(row.Project))
+		return ok && under(key, row.Value) && under(key, row.Comment)
+	})
+}
+
+// under tells whether an envelope lies under the key; an absent one lies under any.
+func under(key keyring.KeyID, envelope []byte) bool {
+	if len(envelope) == 0 {
+		return true
+	}
+	h, err := keyring.ParseHeader(envelope)
+	return err == nil && h.Key == key
+}
 
 // emptyDigests gives the digests of the empty value.
 func (s *Service) emptyDigests() map[string]bool {

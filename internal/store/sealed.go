@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -23,14 +24,23 @@ const (
 // sealedShape says how the columns of a table are called that hold envelopes and what binds them.
 type sealedShape struct {
 	revision, project, version, attrs, value, comment string
+	place                                             string // of a current state: environment, folder and name
 }
 
+// columns are what a [Sealed] is read from.
+func (s sealedShape) columns() string {
+	return strings.Join([]string{"id", s.revision, s.project, s.version, s.attrs, s.value, s.comment, cmp.Or(s.place, nowhere)}, ", ")
+}
+
+// nowhere is the place of what no cache looks for.
+const nowhere = "'', '', ''"
+
 var sealedShapes = map[string]sealedShape{
-	SealedSecrets:  {"revision", "project_id", "version", "attrs", "value", "comment"},
-	SealedHistory:  {"revision", "project_id", "version", "attrs", "value", "comment"},
-	SealedPersonal: {"0", "project_id", "version", "''", "value", "NULL"},
-	SealedAnswers:  {"0", "''", "0", "''", "answer", "NULL"},
-	SealedInstance: {"0", "''", "0", "''", "value", "NULL"},
+	SealedSecrets:  {"revision", "project_id", "version", "attrs", "value", "comment", "env_id, folder_id, name"},
+	SealedHistory:  {"revision", "project_id", "version", "attrs", "value", "comment", ""},
+	SealedPersonal: {"0", "project_id", "version", "''", "value", "NULL", ""},
+	SealedAnswers:  {"0", "''", "0", "''", "answer", "NULL", ""},
+	SealedInstance: {"0", "''", "0", "''", "value", "NULL", ""},
 }
 
 // Sealed is a row with its envelopes and what they are bound to.
@@ -42,6 +52,11 @@ type Sealed struct {
 	CommentRev int64 // of states of secrets that have a comment
 	Value      []byte
 	Comment    []byte // nil where there is none
+
+	// Where a current state of a secret is found; empty of everything else.
+	Env    domain.EnvID
+	Folder domain.FolderID
+	Name   domain.SecretName
 }
 
 // keyOf picks the key id out of an envelope. It is the expression of the indexes.
@@ -61,8 +76,7 @@ type Walk struct {
 // walked gives the next rows by primary key and moves the walk on; at the end of the table it gives none, and is over.
 func (q Queries) walked(ctx context.Context, table string, shape sealedShape, key [16]byte, without []string, w *Walk, limit int64) ([]Sealed, error) {
 	under := func(column string) string { return "substring(" + column + ", 3, 16) = ?" } // not substr, which would be the index
-	text := "SELECT id, " + strings.Join([]string{shape.revision, shape.project, shape.version, shape.attrs, shape.value, shape.comment}, ", ") +
-		" FROM " + table + " WHERE (" + under(shape.value)
+	text := "SELECT " + shape.columns() + " FROM " + table + " WHERE (" + under(shape.value)
 	args := []any{key[:]}
 	if shape.comment != "NULL" {
 		text += " OR " + under(shape.comment)
@@ -113,8 +127,7 @@ func (tx *Tx) SealedUnder(ctx context.Context, table string, key [16]byte, witho
 		if column == "NULL" || int64(len(out)) >= limit {
 			continue
 		}
-		text := "SELECT id, " + strings.Join([]string{shape.revision, shape.project, shape.version, shape.attrs, shape.value, shape.comment}, ", ") +
-			" FROM " + table + " WHERE " + column + " IS NOT NULL AND " + keyOf(column) + " = ?"
+		text := "SELECT " + shape.columns() + " FROM " + table + " WHERE " + column + " IS NOT NULL AND " + keyOf(column) + " = ?"
 		args := []any{key[:]}
 		skip, skipped := notIn(without)
 		text, args = text+skip, append(args, skipped...)
@@ -141,11 +154,11 @@ func (q Queries) sealed(ctx context.Context, text string, args []any) ([]Sealed,
 	var out []Sealed
 	for rows.Next() {
 		var s Sealed
-		var project, attrs string
-		if err := rows.Scan(&s.ID, &s.Revision, &project, &s.Version, &attrs, &s.Value, &s.Comment); err != nil {
+		var project, attrs, env, folder, name string
+		if err := rows.Scan(&s.ID, &s.Revision, &project, &s.Version, &attrs, &s.Value, &s.Comment, &env, &folder, &name); err != nil {
 			return nil, q.q.classify(err)
 		}
-		s.Project = domain.ProjectID(project)
+		s.Project, s.Env, s.Folder, s.Name = domain.ProjectID(project), domain.EnvID(env), domain.FolderID(folder), domain.SecretName(name)
 		if s.Comment != nil && attrs != "" {
 			var a domain.Attributes
 			if err := json.Unmarshal([]byte(attrs), &a); err != nil {
@@ -227,7 +240,7 @@ type Digested struct {
 // DigestedUnder gives up to limit states of a table (SealedSecrets or SealedHistory) whose digest lies in [from, to), those
 // named in without left out.
 func (q Queries) DigestedUnder(ctx context.Context, table string, from, to []byte, without []string, limit int64) ([]Sealed, error) {
-	text := "SELECT id, revision, project_id, version, '', value, NULL FROM " + table + " WHERE digest >= ? AND digest < ?"
+	text := "SELECT id, revision, project_id, version, '', value, NULL, " + nowhere + " FROM " + table + " WHERE digest >= ? AND digest < ?"
 	skip, skipped := notIn(without)
 	return q.sealed(ctx, text+skip+" LIMIT ?", append(append([]any{from, to}, skipped...), limit))
 }
