@@ -126,6 +126,13 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.AddKeySlot(ctx, api.KeySlotRequest{}))
 	add2(c.TestKeySlot(ctx, "id", nil))
 	add2(c.RemoveKeySlot(ctx, "id", true))
+	add2(c.Backups(ctx))
+	add2(c.CreateBackup(ctx))
+	add2(c.VerifyBackup(ctx, "name"))
+	add2(c.DrillBackup(ctx, "name"))
+	add2(c.DrillBackup(ctx, ""))
+	add(c.DeleteBackup(ctx, "name"))
+	add2(c.GetBackup(ctx, "name", io.Discard))
 	return errs
 }
 
@@ -154,6 +161,9 @@ func TestThereIsAMethodForEveryRoute(t *testing.T) {
 	}
 	if err := c.Watch(t.Context(), place, nil); err == nil {
 		t.Error("a refused watch gave no error")
+	}
+	if _, err := c.StreamBackup(t.Context(), io.Discard); err == nil {
+		t.Error("a backup without its digest gave no error")
 	}
 	for _, r := range httpapi.Routes() {
 		if !reached[r.Pattern()] {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -73,7 +74,8 @@ func start(tb testing.TB, options []Option) (*Server, *server.Server) {
 		tb.Fatal(err)
 	}
 	o := server.Options{Version: "test", LookupEnv: func(string) (string, bool) { return "", false },
-		Config: config.Config{Mode: config.Development, Data: folder, CacheBytes: 16 << 20, OfflineMaxAge: time.Hour, LogLevel: "error"}}
+		Config: config.Config{Mode: config.Development, Data: folder, CacheBytes: 16 << 20, OfflineMaxAge: time.Hour, LogLevel: "error",
+			BackupTo: filepath.Join(folder, "backups")}} // none is made by itself
 	for _, option := range options {
 		option(&o)
 	}

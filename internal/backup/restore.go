@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyturn/keyturn/internal/audit"
+	"github.com/keyturn/keyturn/internal/crashpoint"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/keyring"
 	"github.com/keyturn/keyturn/internal/keys"
@@ -75,7 +76,9 @@ func Restore(ctx context.Context, o Restoring) (Restored, error) {
 			return Restored{}, err
 		}
 	}
+	crashpoint.At("backup.restore.planned")
 	out, err := o.fill(ctx, plan)
+	crashpoint.At("backup.restore.done")
 	out.Plan, out.Epoch = plan, plan.Epoch
 	return out, err
 }
@@ -112,7 +115,9 @@ func (o Restoring) fill(ctx context.Context, plan Plan) (Restored, error) {
 		return Restored{}, fault.New(fault.Conflict, "the backup changed between its verification and its restore").
 			WithHint("nothing was written; restore from a file that nobody writes to")
 	}
-	return life.out, life.begin(ctx, f)
+	crashpoint.At("backup.restore.filled")
+	err = life.begin(ctx, f) // before its result is looked at
+	return life.out, err
 }
 
 // newLife is what a restore does beside copying rows.
@@ -142,6 +147,7 @@ func (l *newLife) copy(ctx context.Context, f *store.Filling, s *stream) error {
 		})
 		if err == nil && len(rows) > 0 {
 			err = f.Insert(ctx, b.Table, b.Columns, rows)
+			crashpoint.At("backup.restore.filling")
 		}
 		if err != nil {
 			return err
@@ -188,6 +194,7 @@ func (l *newLife) begin(ctx context.Context, f *store.Filling) error {
 		}
 		entry.Detail["revoked"] = strconv.Itoa(l.out.Revoked)
 		entry.Detail["new_log_key"] = l.out.LogKey
+		crashpoint.At("backup.restore.begun")
 		return reserve(ctx, tx, ring)
 	})
 }

@@ -90,7 +90,7 @@ func unseal(src *source, identities []age.Identity) (io.Reader, error) {
 		return nil, unreadable(src.err)
 	}
 	if _, none := errors.AsType[*age.NoIdentityMatchError](err); none {
-		return nil, fault.New(fault.Denied, "none of the recovery kits given opens this backup").
+		return nil, fault.Wrap(fault.Denied, err, "none of the recovery kits given opens this backup").
 			WithHint("it was sealed to the kits that existed when it was made, or when it was last resealed")
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -255,3 +255,8 @@ func (i *instance) backup(tb testing.TB) ([]byte, Written) {
 }
 
 func (i *instance) check() Check { return Check{Identities: []age.Identity{i.recovery}} }
+
+// noRefresh is for a ring that nobody else turns.
+func noRefresh(context.Context) error { return nil }
+
+func newBytes(b []byte) *bytes.Reader { return bytes.NewReader(b) }

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 //	keyturn ARGS...        the command line
 //	bare-server            replaces the server by one that nobody has set up; there is no token then
 //	stop-server            stops the server
+//	serve-data FOLDER      replaces the server by one on this folder, which is left as it is
 //	capture NAME [FIELD]   keeps the last standard output, or a field of its JSON object (slots.0.id is one inside), as environment variable
 //	private FILE           fails unless only the owner may read the file
 func TestScenes(t *testing.T) {
@@ -54,7 +55,7 @@ func TestScenes(t *testing.T) {
 			return os.WriteFile(password, []byte(s.Password+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"bare-server": bareServer, "stop-server": stopServer, "capture": capture, "private": private,
+			"bare-server": bareServer, "stop-server": stopServer, "serve-data": serveData, "capture": capture, "private": private,
 		},
 	})
 }
@@ -73,6 +74,14 @@ func stopServer(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: stop-server")
 	}
 	ts.Value("server").(*keyturntest.Server).Stop()
+}
+
+func serveData(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: serve-data FOLDER")
+	}
+	s := keyturntest.Bare(ts.Value("tb").(testing.TB), keyturntest.WithData(ts.MkAbs(args[0])))
+	ts.Setenv("KEYTURN_SERVER", s.URL)
 }
 
 func capture(ts *testscript.TestScript, neg bool, args []string) {

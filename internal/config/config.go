@@ -39,6 +39,12 @@ type Config struct {
 	WaitSealed    bool   // a start without a root key waits for people to enter one
 	KeySchedule   string // when keys turn by themselves, see package keys
 	KeyOverlap    string // how long two signing keys are valid together
+
+	BackupTo         string // address of the place, "" for the default of the store
+	BackupEvery      string // these three as package backup reads them; "" is never, and keeping all
+	BackupKeep       string
+	BackupDrillEvery string
+	SkipUpgradeCopy  bool // bring the schema forward without a backup before
 }
 
 // Setting is one row of the table.
@@ -104,6 +110,17 @@ func Settings() []Setting {
 		}},
 		{"KEYTURN_KEY_SCHEDULE", "", "root=365d,instance=365d,project=90d,index=365d,log=365d,tokens=365d", false, "how old keys may become before they turn by themselves: LAYER=90d, or LAYER=never; layers that are left out keep their default. The root key is a person's to turn; its date is told by keyturn doctor", func(c *Config, v string) error { c.KeySchedule = v; return nil }},
 		{"KEYTURN_KEY_OVERLAP", "", "log=30d,tokens=90d", false, "how long the key before stays valid beside a new key of the log or of tokens", func(c *Config, v string) error { c.KeyOverlap = v; return nil }},
+		{"KEYTURN_BACKUP_TO", "", "", false, "where backups go: a folder, file:///folder or s3://BUCKET/PREFIX?region=...; credentials of S3 come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Without it, the folder backups in the data folder, and with PostgreSQL nowhere", func(c *Config, v string) error { c.BackupTo = v; return nil }},
+		{"KEYTURN_BACKUP_EVERY", "", "24h", false, "how often the server makes a sealed backup: a period such as 24h or 1d, or never. Without a recovery kit (keyturn keys recovery create) none can be made", func(c *Config, v string) error { c.BackupEvery = v; return nil }},
+		{"KEYTURN_BACKUP_KEEP", "", "7d,5w,12m", false, "which backups stay: of each of the last so many hours (h), days (d), weeks (w), months (m) and years (y) that have one, the newest; or all. The newest of all and the newest that was verified stay always", func(c *Config, v string) error { c.BackupKeep = v; return nil }},
+		{"KEYTURN_BACKUP_DRILL_EVERY", "", "7d", false, "how often the newest backup is restored into a throw-away instance and everything in it opened: a period, or never. A drill follows the first backup too", func(c *Config, v string) error { c.BackupDrillEvery = v; return nil }},
+		{"KEYTURN_BACKUP_BEFORE_UPGRADE", "", "make", false, "\"make\" writes a backup before a newer program brings the schema forward and refuses the start when it cannot; \"skip\" goes on without one", func(c *Config, v string) error {
+			c.SkipUpgradeCopy = v == "skip"
+			if v != "make" && v != "skip" {
+				return fault.New(fault.Invalid, "want make or skip")
+			}
+			return nil
+		}},
 		{"KEYTURN_LOG_LEVEL", "", "info", false, "debug, info, warn or error", func(c *Config, v string) error {
 			c.LogLevel = v
 			if !strings.Contains(" debug info warn error ", " "+v+" ") {

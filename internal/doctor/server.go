@@ -34,6 +34,7 @@ type Facts struct {
 	LogSound       bool
 	LogProblem     string
 	EternalSecrets int // client secrets that never expire
+	Backup         Backup
 }
 
 // The checklists that the checks come from.
@@ -72,7 +73,7 @@ func Server(f Facts) []api.Check {
 		one("client-secrets", "machine credentials expire", seedTeam, f.EternalSecrets == 0, warn, count(f.EternalSecrets, "client secret")+" never expire", "make new ones with --ttl and revoke these"),
 		{ID: "encrypted-at-rest", Title: "values are encrypted at rest with per-value nonces", Outcome: pass, Source: seedTeam, Evidence: "AES-256-GCM envelopes bound to their place; the database never sees a value"},
 		rotation(f),
-		{ID: "backup", Title: "a backup was restored lately", Outcome: unknown, Source: seedKeys, Evidence: "backups are not made by the server yet", Fix: "copy the data folder while the server is stopped, or use pg_dump; keep the root key elsewhere"},
+		recoveryKit(f.Backup), backupMade(f.Backup), backupAway(f.Backup), drilled(f.Backup),
 	}
 	return checks
 }

@@ -15,12 +15,12 @@ import (
 
 // Routes gives the table. It is made anew for each caller, so nobody can change it for others.
 func Routes() []Route {
-	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes())
+	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes())
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.
-func New(s *secrets.Service, a *access.Service, auditor Auditor, status Reporter, k Keys, offline time.Duration, closing <-chan struct{}) (*API, error) {
-	out := &API{secrets: s, access: a, auditor: auditor, status: status, keys: k, routes: Routes(), offline: offline.String(), closing: closing}
+func New(s *secrets.Service, a *access.Service, auditor Auditor, status Reporter, k Keys, b Backups, offline time.Duration, closing <-chan struct{}) (*API, error) {
+	out := &API{secrets: s, access: a, auditor: auditor, status: status, keys: k, backups: b, routes: Routes(), offline: offline.String(), closing: closing}
 	seen := map[string]bool{}
 	for i := range out.routes {
 		r := &out.routes[i]

@@ -24,6 +24,7 @@ type API struct {
 	auditor Auditor
 	status  Reporter
 	keys    Keys
+	backups Backups
 	routes  []Route
 	offline string          // how long clients may serve from a sealed copy, as they read it
 	closing <-chan struct{} // closed when the server begins to stop: streams end then

@@ -160,6 +160,7 @@ func sections() []section {
 		{"Secrets", "secrets, their history, and what is asked about them", secretRoutes()},
 		{"Log and server", "the audit log with its proofs, and how the server stands", auditRoutes()},
 		{"Keys", "turns of keys, the ways to unlock, and the census", keyRoutes()},
+		{"Backups", "sealed copies of the whole instance, and proofs that they can be restored", backupRoutes()},
 	}
 }
 
@@ -191,6 +192,10 @@ func (s *schemas) operation(r *Route, tag string) (*operation, error) {
 		c.Example = nil // the stream is text; the schema is that of its data lines
 		success.Content = map[string]content{"text/event-stream": c}
 	}
+	if r.Content != "" {
+		success.Content = map[string]content{r.Content: {Schema: &schema{Type: "string", Format: "binary"}}}
+		success.Description = "a file"
+	}
 	if r.conditional() {
 		success.Headers = map[string]docHeader{"ETag": {"names the state that the answer was made from", &schema{Type: "string"}}}
 		op.Params = append(op.Params, &docParam{Name: "If-None-Match", In: "header", Description: "ETag of an earlier answer", Schema: &schema{Type: "string"}})
@@ -220,7 +225,9 @@ func (r *Route) answerType() reflect.Type {
 }
 
 // conditional tells whether the route answers If-None-Match: those handlers answer 304 by themselves, and so return any.
-func (r *Route) conditional() bool { return r.answer.Kind() == reflect.Interface && !r.Stream }
+func (r *Route) conditional() bool {
+	return r.answer.Kind() == reflect.Interface && !r.Stream && r.Content == ""
+}
 
 // serveDocument answers with the document. It is built when somebody first asks, so that no start pays for it.
 func serveDocument() http.HandlerFunc {

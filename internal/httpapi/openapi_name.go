@@ -8,6 +8,9 @@ import (
 // OperationID names a route for generated clients: verb and noun, such as listSecrets or restoreProject. It follows from
 // method and path, so a row of the table needs no name of its own.
 func (r *Route) OperationID() string {
+	if r.Path == newestDrill {
+		return "drillNewestBackup" // the rules below would give it the name of a drill of one backup
+	}
 	var nouns []string
 	verb, last := "", ""
 	parts := strings.Split(strings.Trim(r.Path, "/"), "/")

@@ -25,7 +25,8 @@ const (
 	sampleTurn     = "0198c0de-0000-7000-8000-00000000000d"
 	sampleKey      = "0198c0de-0000-7000-8000-00000000000e"
 	sampleOldKey   = "0198c0de-0000-7000-8000-00000000000f"
-	sampleHash     = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" // SHA-256 of nothing
+	sampleHash     = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="                     // SHA-256 of nothing
+	sampleHex      = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" // the same
 	sampleMail     = "dev@example.test"
 )
 
@@ -65,6 +66,8 @@ func samples() []any {
 		Unlocked: true, Reachable: true}
 	turn := api.KeyTurn{ID: sampleTurn, Layer: "project", ProjectID: sampleProject, Project: "shop", Old: sampleOldKey, New: sampleKey, Stage: "moving", Cause: "hand",
 		By: sampleMail, StartedAt: day, Done: 12, Total: 31, PerSecond: 5200}
+	backup := api.Backup{Name: "2026-03-02t09-30-00z-3-5f3a.ktb.age", CreatedAt: day, Bytes: 1482752, Digest: sampleHex, Content: sampleHex, Recipients: []string{"0000-0000-0000-0000"},
+		Schema: 3, Epoch: 3, LogSize: 412, Rows: 930, Secrets: 31, Seconds: 0.4, VerifiedAt: day, Where: "place"}
 	return []any{
 		api.Problem{Type: "https://keyturn.dev/docs/reference/errors#not_found", Title: "Not found", Status: 404, Detail: "no such thing, or no right to see it", Kind: "not_found",
 			Hint: "check project, environment, path and name, and that your token reaches them", Instance: sampleRequest},
@@ -103,6 +106,10 @@ func samples() []any {
 		api.KeyCensus{Census: "keyturn census v1\norigin keyturn.dev/log/" + sampleInstance + "\n...", Keys: []string{checkpoint.Key},
 			Counts: []api.KeyCount{{Where: "secret.value", KeyID: sampleKey, Layer: "project", State: "primary", Count: 31}}},
 		api.KeySlotMade{KeySlot: slot, Challenge: []byte("test-value")},
+		backup, api.Backups{Place: "s3://backups/keyturn", Backups: []api.Backup{backup}, Drill: "age1test-value",
+			Schedule: api.BackupSchedule{Every: "1d", Keep: "7d,5w,12m", DrillEvery: "7d", NextAt: later, DrillAt: later}},
+		api.BackupCheck{Name: backup.Name, Sound: true, Rows: 930, Values: 31, LogSize: 412, LogRoot: sampleHex, Content: sampleHex, Signer: checkpoint.Key, CreatedAt: day, Seconds: 1.2,
+			Problems: []api.BackupProblem{}},
 		api.Checks{Checks: []api.Check{{ID: "mode", Title: "production mode is set", Outcome: "pass", Evidence: "mode is production"}}},
 	}
 }

@@ -31,6 +31,7 @@ type Route struct {
 	Example any    // of the body, or of the answer where there is none
 	Status  int    // of success; 0 means 200
 	Stream  bool   // answers with an event stream
+	Content string // answers with a file of this media type; the example tells what is in it
 
 	params  *params
 	request reflect.Type // of the JSON body, nil when there is none

@@ -22,6 +22,9 @@ type pace struct {
 	pass  *Pass
 	rate  float64 // envelopes a second, smoothed
 	seen  int64   // what had been submitted when the last slice ended
+
+	failures  int
+	notBefore time.Time // of the next try after a failure
 }
 
 // of gives the pace of a turn; shared tells whether other servers may use the same database.
@@ -37,6 +40,36 @@ func (s *speeds) of(t *store.KeyTurn, shared bool) *pace {
 		s.all[t.ID] = p
 	}
 	return p
+}
+
+// forget drops the pace of a turn that is over, or that somebody wants tried again at once.
+func (s *speeds) forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, id)
+}
+
+// waits tells how long the turn still rests after a failure.
+func (p *pace) waits(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.notBefore.Sub(now)
+}
+
+// failed notes a failure and gives the pause until the next try.
+func (p *pace) failed(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wait := min(retryAfter<<min(p.failures, 16), retryAtMost)
+	p.failures++
+	p.notBefore = now.Add(wait)
+	return wait
+}
+
+func (p *pace) succeeded() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failures, p.notBefore = 0, time.Time{}
 }
 
 func newPace(shared bool) *pace {

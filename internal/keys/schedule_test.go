@@ -88,3 +88,21 @@ func TestTooManyDamagesEndATurnForNow(t *testing.T) {
 		t.Error("damages are not kept by table")
 	}
 }
+
+func TestATurnThatFailsWaitsLongerEachTime(t *testing.T) {
+	p, at := newPace(false), time.Unix(1_750_000_000, 0)
+	last := time.Duration(0)
+	for range 40 {
+		wait := p.failed(at)
+		if wait < last || wait > retryAtMost || p.waits(at) != wait || p.waits(at.Add(wait)) > 0 {
+			t.Fatalf("a pause of %s after %s", wait, last)
+		}
+		last = wait
+	}
+	if last != retryAtMost {
+		t.Errorf("at last it waits %s", last)
+	}
+	if p.succeeded(); p.waits(at) > 0 || p.failed(at) != retryAfter {
+		t.Error("a success does not end the pauses")
+	}
+}

@@ -221,6 +221,7 @@ func (s *Service) Pause(ctx context.Context, id string, paused bool) (api.KeyTur
 		turn.Paused = paused
 		return tx.PutKeyTurn(ctx, &turn)
 	})
+	s.speed.forget(id) // whoever lets it go on does not want to wait
 	s.nudge()
 	return s.told(ctx, turn, err)
 }

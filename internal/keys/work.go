@@ -19,8 +19,10 @@ import (
 const (
 	// idleEvery is how often the worker looks at the schedule, and at turns that wait for something.
 	idleEvery = 15 * time.Second
-	// retryAfter is the pause after a failure: the disk may be full, the database away.
-	retryAfter = 2 * time.Second
+	// retryAfter is the pause after a first failure: the disk may be full, the database away. It doubles with each one after that,
+	// up to retryAtMost: a row that does not open waits for a person, and each try is an entry in the log.
+	retryAfter  = 2 * time.Second
+	retryAtMost = 10 * time.Minute
 
 	// A slice is what one transaction moves. While others use the server it is so small that it hides in the transaction that
 	// their entries need anyway: a millisecond on SQLite. On a database behind a network the round trips cost more than the rows.
@@ -65,17 +67,24 @@ func (s *Service) work(ctx context.Context) time.Duration {
 	}
 	wait := idleEvery
 	for _, t := range turns {
+		pace := s.speed.of(&t, s.db.Shared())
+		if left := pace.waits(time.Now()); left > 0 {
+			wait = min(wait, left)
+			continue
+		}
 		for ctx.Err() == nil && !t.Paused {
 			went, err := s.step(ctx, &t)
 			if err != nil && ctx.Err() == nil {
 				slog.Warn("a turn of a key cannot go on", "turn", t.ID, "layer", t.Layer, "error", err)
 				s.complain(ctx, t, err)
-				wait = min(wait, retryAfter)
+				wait = min(wait, pace.failed(time.Now()))
 			}
 			if err != nil || !went {
 				break
 			}
+			pace.succeeded()
 			if t, err = s.db.KeyTurn(ctx, t.ID); err != nil || t.EndedAt != 0 {
+				s.speed.forget(t.ID)
 				break
 			}
 		}

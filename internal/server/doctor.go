@@ -31,6 +31,9 @@ func (r *reporter) Doctor(ctx context.Context) (api.Checks, error) {
 		if f.EternalSecrets, err = s.access.EternalSecrets(ctx, p); err != nil {
 			return err
 		}
+		if err := s.backupFacts(ctx, &f); err != nil {
+			return err
+		}
 		return s.keyFacts(ctx, &f)
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	vm "github.com/VictoriaMetrics/metrics"
 
+	"github.com/keyturn/keyturn/internal/backup"
 	"github.com/keyturn/keyturn/internal/keys"
 )
 
@@ -19,6 +20,7 @@ import (
 type metrics struct {
 	set      *vm.Set
 	keys     *keys.Service
+	backups  *backup.Service
 	requests sync.Map // series to *vm.Summary
 }
 
@@ -35,7 +37,7 @@ func newMetrics(s *Server) *metrics {
 		}
 		return float64(i.LogSize)
 	})
-	m.keys = s.keys
+	m.keys, m.backups = s.keys, s.backups
 	return m
 }
 
@@ -103,7 +105,33 @@ func (m *metrics) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 	m.set.WritePrometheus(w)
 	m.writeKeys(w)
+	m.writeBackups(w)
 	vm.WriteProcessMetrics(w)
+}
+
+// writeBackups tells how backups stand. What never was is not told.
+func (m *metrics) writeBackups(w io.Writer) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	b, err := m.backups.State(ctx)
+	if err != nil {
+		return
+	}
+	fmt.Fprintf(w, "keyturn_backup_failures_total %d\n", b.Total)
+	if !b.Newest.IsZero() {
+		fmt.Fprintf(w, "keyturn_backup_age_seconds %.0f\n", time.Since(b.Newest).Seconds())
+		fmt.Fprintf(w, "keyturn_backup_bytes %d\n", b.Bytes)
+		fmt.Fprintf(w, "keyturn_backup_duration_seconds %.3f\n", b.Seconds)
+	}
+	if !b.Drilled.IsZero() {
+		ok := 0
+		if b.DrillProblem == "" {
+			ok = 1
+		}
+		fmt.Fprintf(w, "keyturn_backup_drill_age_seconds %.0f\n", time.Since(b.Drilled).Seconds())
+		fmt.Fprintf(w, "keyturn_backup_drill_ok %d\n", ok)
+		fmt.Fprintf(w, "keyturn_backup_drill_duration_seconds %.3f\n", b.DrillSeconds)
+	}
 }
 
 // counted remembers the status of an answer and passes on what streams need.

@@ -49,6 +49,7 @@ type matrix struct {
 	home   env
 	people map[string]*member
 	target string // a machine that gets and loses roles
+	kit    bool   // there is a recovery kit
 	done   []tried
 }
 
@@ -226,6 +227,53 @@ var rows = map[string]row{
 	"DELETE /keys/slots/{id}": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
 		return "/keys/slots/" + m.slot(t), nil, nil
 	}},
+
+	"GET /backups": {want: adminOnly, call: at("/backups")},
+	"POST /backups": {want: adminMake, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		m.kitted(t)
+		return "/backups", nil, nil
+	}},
+	"GET /backups/stream": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		m.kitted(t)
+		return "/backups/stream", nil, nil
+	}},
+	"GET /backups/{name}": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/backups/" + m.saved(t), nil, nil
+	}},
+	"POST /backups/{name}/verify": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/backups/" + m.saved(t) + "/verify", nil, nil
+	}},
+	"POST /backups/{name}/drill": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/backups/" + m.saved(t) + "/drill", nil, nil
+	}},
+	"POST /backups/drill": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		m.saved(t)
+		return "/backups/drill", nil, nil
+	}},
+	"DELETE /backups/{name}": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/backups/" + m.saved(t), nil, nil
+	}},
+}
+
+// kitted makes a recovery kit, once.
+func (m *matrix) kitted(t *testing.T) {
+	t.Helper()
+	if !m.kit {
+		m.kit = true
+		m.recoveryKit(t)
+	}
+}
+
+// saved gives a backup at the place.
+func (m *matrix) saved(t *testing.T) string {
+	t.Helper()
+	m.kitted(t)
+	for _, b := range get[api.Backups](t, m.admin, "/backups").Backups {
+		if b.Where == "place" {
+			return b.Name
+		}
+	}
+	return send[api.Backup](t, m.admin, "POST", "/backups", nil).Name
 }
 
 // running gives a turn that stays in its overlap, so that it can be held and ended.

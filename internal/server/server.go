@@ -59,6 +59,7 @@ type Server struct {
 	db       *store.DB
 	ring     *keyring.Ring
 	keys     *keys.Service
+	backups  *backup.Service
 	secrets  *secrets.Service
 	access   *access.Service
 	unlocker *unlocker
@@ -122,9 +123,12 @@ func (s *Server) build(ctx context.Context) error {
 		slog.Error("an envelope does not open in its place: it was altered, or another was put there", "record", record, "field", field)
 	})
 	s.keys.Hold(backup.Holder{Ring: s.ring})
+	if err := s.buildBackups(ctx, door); err != nil {
+		return err
+	}
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	reporter := &reporter{s}
-	routes, err := httpapi.New(s.secrets, s.access, s.log, reporter, s.keys, s.o.Config.OfflineMaxAge, s.closing)
+	routes, err := httpapi.New(s.secrets, s.access, s.log, reporter, s.keys, s.backups, s.o.Config.OfflineMaxAge, s.closing)
 	if err != nil {
 		return err
 	}
@@ -147,6 +151,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
 	s.follower.Go(func() { s.keys.Run(ctx) })
+	s.follower.Go(func() { s.backups.Run(ctx) })
 	return nil
 }
 

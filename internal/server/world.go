@@ -36,6 +36,7 @@ type world struct {
 	epoch       int64
 	slot        string       // id of the one that was opened
 	root        keyring.Root // until the services are built
+	saved       *saved       // the backup before the schema was brought forward
 }
 
 func (w *world) describe(out io.Writer) {
@@ -127,6 +128,9 @@ func (s *Server) unlock(ctx context.Context, engine *store.Engine, given bool) e
 	}
 	s.world = world{instance: instance.ID, fingerprint: o.root.Fingerprint(), epoch: instance.Epoch, slot: o.slot.ID, root: o.root,
 		rootFrom: o.words, where: s.world.where}
+	if err := s.beforeUpgrade(ctx, peek); err != nil {
+		return err
+	}
 	s.db, err = store.Open(ctx, engine, s.failed)
 	return err
 }

@@ -89,11 +89,12 @@ var rules = [...]rule{
 	{
 		of: []string{"internal/cli"},
 		only: []string{
-			"api", "client", "internal/audit", "internal/backup", "internal/config", "internal/doctor", "internal/domain",
+			"api", "client", "internal/audit", "internal/backup", "internal/bucket", "internal/config", "internal/crashpoint", "internal/doctor", "internal/domain",
 			"internal/fault", "internal/format", "internal/keyring", "internal/rootkey", "internal/runner", "internal/scan", "internal/sensitive", "internal/server", "internal/term",
 		},
 		reason: "commands reach the server through client; only server, bootstrap, backup, restore and the offline checks " +
-			"(audit verify, doctor) touch the inside; domain is pure, and its parsers say what is wrong before anything is sent",
+			"(audit verify, doctor) touch the inside; domain is pure, and its parsers say what is wrong before anything is sent; bucket " +
+			"reads backups from their places, crashpoint proves that half a backup never has its name",
 	},
 	{
 		of: []string{"cmd/keyturn"}, only: []string{"internal/cli"}, std: true,

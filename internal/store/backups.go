@@ -30,8 +30,8 @@ type Backup struct {
 }
 
 var (
-	instanceSecrets = newTable[InstanceSecret]("instance_secret", false)
-	backups         = newTable[Backup]("backup", false)
+	instanceSecrets = newTable[InstanceSecret]("instance_secret", true)
+	backups         = newTable[Backup]("backup", true)
 )
 
 // InstanceSecret finds one by id.
@@ -63,6 +63,16 @@ func (q Queries) Backups(ctx context.Context) ([]Backup, error) {
 
 // PutBackup stores what is known of one.
 func (tx *Tx) PutBackup(ctx context.Context, row *Backup) error { return backups.put(ctx, tx, row) }
+
+// Backup finds one by id.
+func (q Queries) Backup(ctx context.Context, id string) (Backup, error) {
+	return backups.one(ctx, q.q, "WHERE id = ?", id)
+}
+
+// RemoveBackup forgets one; the file is another matter.
+func (tx *Tx) RemoveBackup(ctx context.Context, row *Backup) error {
+	return backups.remove(ctx, tx, row)
+}
 
 // RevokeCredentials revokes every token, session and client secret that still works, and gives their number.
 func (tx *Tx) RevokeCredentials(ctx context.Context) (int, error) {

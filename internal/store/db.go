@@ -131,6 +131,9 @@ func (db *DB) Close() error {
 	return db.engine.Close()
 }
 
+// Peeked gives the number of the last migration of a database that [Peek] opened, 0 of any other.
+func (db *DB) Peeked() int64 { return db.peeked }
+
 // Ping asks the database for a sign of life.
 func (db *DB) Ping(ctx context.Context) error {
 	if f := db.failed.Load(); f != nil {

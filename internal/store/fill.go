@@ -1,9 +1,12 @@
 package store
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,6 +25,8 @@ type Filling struct {
 	columns map[string][]string // of the tables in this schema, as far as asked
 	tree    *audit.Tree
 	texts   map[string]string // INSERT by table and number of rows
+	// left are the rows of tables that no snapshot holds which the log knows of: they must be said to be gone.
+	left map[audit.RowKey]bool
 }
 
 // FillOptions say what a filling begins with.
@@ -58,7 +63,8 @@ func BeginFill(ctx context.Context, e *Engine, o FillOptions) (*Filling, error) 
 		return nil, fault.New(fault.Unsupported, "the snapshot has schema %d, this program knows %d", o.Schema, newest).
 			WithHint("use the program that made it, or a newer one")
 	}
-	f := &Filling{w: db.writer, all: all, columns: map[string][]string{}, tree: audit.EmptyTree(), texts: map[string]string{}}
+	f := &Filling{w: db.writer, all: all, columns: map[string][]string{}, tree: audit.EmptyTree(), texts: map[string]string{},
+		left: map[audit.RowKey]bool{}}
 	if err := f.begin(ctx, o); err != nil {
 		f.Abort()
 		return nil, err
@@ -238,6 +244,9 @@ func (f *Filling) log(ctx context.Context, columns []string, rows [][]any) error
 		entries := make([][]byte, 0, c.Count)
 		for _, e := range c.Entries() {
 			entries = append(entries, e)
+			if err := f.note(e); err != nil {
+				return err
+			}
 		}
 		for _, tile := range f.tree.AddAt(entries, c.FromMS, c.ToMS).Tiles {
 			if _, err := f.w.exec(ctx, "INSERT INTO audit_tile (level, idx, hashes) VALUES (?, ?, ?)", int64(tile.Level), tile.Index, tile.Hashes); err != nil {
@@ -246,6 +255,39 @@ func (f *Filling) log(ctx context.Context, columns []string, rows [][]any) error
 		}
 	}
 	return f.insert(ctx, "audit_chunk", columns, rows)
+}
+
+// backupMark stands in every canonical entry that writes rows of the table backup, and in few others.
+var backupMark = []byte(`"t":"backup"`)
+
+// note remembers the rows of left out tables that an entry of the log writes.
+func (f *Filling) note(entry []byte) error {
+	if !bytes.Contains(entry, backupMark) {
+		return nil
+	}
+	e, err := audit.ParseEntry(entry)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "an entry of the audit log cannot be read")
+	}
+	for _, r := range e.Rows {
+		if r.T != backups.name {
+			continue
+		}
+		if key := (audit.RowKey{T: r.T, K: r.K}); r.D == [32]byte{} {
+			delete(f.left, key)
+		} else {
+			f.left[key] = true
+		}
+	}
+	return nil
+}
+
+// forget records that the rows that were left out are gone.
+func (f *Filling) forget(tx *Tx) {
+	keys := slices.SortedFunc(maps.Keys(f.left), func(a, b audit.RowKey) int { return cmp.Or(cmp.Compare(a.T, b.T), cmp.Compare(a.K, b.K)) })
+	for _, k := range keys {
+		tx.rows = append(tx.rows, audit.Row{T: k.T, K: k.K})
+	}
 }
 
 // ChunkOf reads a raw row of the table audit_chunk. The chunk is not checked.
@@ -308,7 +350,10 @@ func (f *Filling) finish(ctx context.Context, epoch int64, entry *audit.Entry, b
 	if entry.At <= 0 {
 		entry.At = now
 	}
-	j := &job{ctx: ctx, run: begin, entry: entry}
+	j := &job{ctx: ctx, entry: entry, run: func(tx *Tx) error {
+		f.forget(tx)
+		return begin(tx)
+	}}
 	if err := w.change(ctx, j, now, false); err != nil {
 		return err
 	}
