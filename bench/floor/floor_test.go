@@ -184,3 +184,38 @@ func TestSQLByHandKeepsHistoryHeadAndAudit(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryRowIsResealedByHandOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hand.db")
+	s, err := openHandSQLite(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := s.(handSQLite).db
+	const rows = handRows + 3 // more than one transaction
+	if _, err := db.Exec("CREATE TABLE secret (id TEXT PRIMARY KEY, value BLOB)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < ?) INSERT INTO secret SELECT printf('%08d', i), randomblob(?) FROM n", rows, overhead+256); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("INSERT INTO secret VALUES ('purged', NULL)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := resealed(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	var total, keys, sizes int
+	if err := db.QueryRow("SELECT count(*), count(DISTINCT substr(value, 3, 16)), count(DISTINCT length(value)) FROM secret WHERE value IS NOT NULL").Scan(&total, &keys, &sizes); err != nil {
+		t.Fatal(err)
+	}
+	if total != rows || keys != 1 || sizes != 1 {
+		t.Errorf("%d rows lie under %d keys, in %d sizes", total, keys, sizes)
+	}
+	if err := s.close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := reseal(t.Context(), nil); err == nil {
+		t.Error("a floor without a database ran")
+	}
+}

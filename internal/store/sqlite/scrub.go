@@ -48,10 +48,14 @@ func scrub(ctx context.Context, w *sql.DB, file string, r *raw, needles [][]byte
 	return err
 }
 
-// checkpoint copies the WAL into the file and cuts it to nothing.
+// checkpoint copies the WAL into the file and cuts it to nothing. Cutting keeps writers out, so nearly all of it is copied before,
+// beside them.
 func checkpoint(ctx context.Context, w *sql.DB) error {
 	ctx, cancel := context.WithTimeout(ctx, settleFor)
 	defer cancel()
+	if _, err := w.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+		return err
+	}
 	for {
 		var busy, pages, copied int
 		if err := w.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &copied); err != nil {
