@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -38,6 +39,11 @@ func newMetrics(s *Server) *metrics {
 		return float64(i.LogSize)
 	})
 	m.keys, m.backups = s.keys, s.backups
+	damaged := m.set.NewCounter("keyturn_damaged_envelopes_total")
+	s.secrets.OnDamage(func(record, field string) {
+		damaged.Inc()
+		slog.Error("an envelope does not open in its place: it was altered, or another was put there", "record", record, "field", field)
+	})
 	return m
 }
 

@@ -105,7 +105,6 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	s.world.root.Bytes().Wipe()
-	s.metrics = newMetrics(s)
 	s.secrets = secrets.New(s.db, door, s.keys, s.o.Config.CacheBytes)
 	setup := access.Setup{Loopback: s.o.Config.Mode == config.Development}
 	any, err := s.db.AnyPerson(ctx)
@@ -117,15 +116,11 @@ func (s *Server) build(ctx context.Context) error {
 		setup.Token = s.setup
 	}
 	s.access = access.New(s.db, door, setup)
-	damaged := s.metrics.set.NewCounter("keyturn_damaged_envelopes_total")
-	s.secrets.OnDamage(func(record, field string) {
-		damaged.Inc()
-		slog.Error("an envelope does not open in its place: it was altered, or another was put there", "record", record, "field", field)
-	})
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
 	}
+	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	reporter := &reporter{s}
 	routes, err := httpapi.New(s.secrets, s.access, s.log, reporter, s.keys, s.backups, s.o.Config.OfflineMaxAge, s.closing)
