@@ -47,11 +47,7 @@ func slotRow(s store.KeySlot) (keyring.SlotRow, error) {
 }
 
 func storedSlot(s keyring.SlotRow) *store.KeySlot {
-	check := s.Check
-	if check == nil { // the column takes no NULL, and an engine may read an empty blob as none
-		check = []byte{}
-	}
-	return &store.KeySlot{ID: s.ID, Kind: s.Kind, Fingerprint: s.Fingerprint, Key: s.Key.String(), Wrapped: s.Wrapped, Check: check, CreatedAt: s.CreatedMS,
+	return &store.KeySlot{ID: s.ID, Kind: s.Kind, Fingerprint: s.Fingerprint, Key: s.Key.String(), Wrapped: s.Wrapped, Check: s.Check, CreatedAt: s.CreatedMS,
 		Source: s.Source, Kept: s.Kept, Public: s.Public, Proof: s.Proof, ProvedAt: s.ProvedMS}
 }
 

@@ -98,7 +98,7 @@ func (s *Service) step(ctx context.Context, t *store.KeyTurn) (went bool, err er
 	case stageMoving:
 		return s.move(ctx, t)
 	case stageOverlap:
-		if t.DueAt == 0 || time.Now().UnixMilli() < t.DueAt {
+		if t.DueAt == 0 || now() < t.DueAt {
 			return false, nil
 		}
 		return true, s.advance(ctx, t, "settle", s.settle)
