@@ -32,6 +32,7 @@ const (
 	TokenCreate   Action = "token.create"   // for oneself, never more than one has
 	TokenRevoke   Action = "token.revoke"   // one's own
 	AuditRead     Action = "audit.read"     // the log and its proofs
+	AuditIndex    Action = "audit.index"    // make the log's index: the server itself
 	InstanceRead  Action = "instance.read"  // status, doctor, keys
 	KeysManage    Action = "keys.manage"    // turn keys, add and remove slots
 	KeysTurn      Action = "keys.turn"      // a turn at work: the server itself
@@ -63,6 +64,7 @@ var Actions = []struct {
 	{TokenCreate, "make tokens that may do no more than oneself"},
 	{TokenRevoke, "revoke one's own tokens"},
 	{AuditRead, "read and verify the audit log"},
+	{AuditIndex, "index the log for searches (the server itself)"},
 	{InstanceRead, "see status, keys and the doctor's findings"},
 	{KeysManage, "turn keys, add, test and remove key slots"},
 	{KeysTurn, "work on a turn of a key (the server itself)"},
