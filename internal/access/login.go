@@ -23,15 +23,32 @@ func badLogin() *fault.Error {
 	return fault.New(fault.Unauthenticated, "the login is not right: wrong name or secret, or the account is disabled")
 }
 
-// login runs a check and, when it says who it is, makes a token. Failures are counted and recorded.
-func (s *Service) login(ctx context.Context, account string, check func() (domain.PrincipalKind, string, string, time.Duration, error)) (Session, error) {
+// Proof is what a login method found out: who it is, and how long and from where the token may be used that the login gives.
+type Proof struct {
+	Kind   domain.PrincipalKind // User or Identity
+	ID     string
+	Name   string
+	Method string        // "password", "client-secret", or the name of the method
+	TTL    time.Duration // of the token
+	MaxTTL time.Duration // no renewal reaches further; zero allows none
+	Idle   time.Duration // the token ends when it was not used for so long; zero for no such limit
+	Uses   int64         // how often the token may be used, zero for any number
+	// Networks are where the token may come from, CIDR; nil for anywhere.
+	Networks   []string
+	Attributes map[string]string // what was proved about the holder, for conditions of policy
+	MFA        bool              // a second factor was shown, here or to the identity provider
+}
+
+// login runs a check and, when it says who it is, makes a token. Failures are counted and recorded. The account is what the
+// tries are counted for: in its one canonical form.
+func (s *Service) login(ctx context.Context, account string, check func() (Proof, error)) (Session, error) {
 	ctx = guard.WithCaller(ctx, anonymous(guard.CallerOf(ctx)))
 	c := guard.CallerOf(ctx)
 	op := guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"account": account}}
 	if err := s.attempts.take(c.Address, account); err != nil {
 		return Session{}, s.fail(ctx, op, err)
 	}
-	kind, id, name, ttl, err := check()
+	proof, err := check()
 	if err != nil {
 		if fault.KindOf(err) != fault.Unauthenticated {
 			s.attempts.giveBack(c.Address, account)
@@ -39,36 +56,48 @@ func (s *Service) login(ctx context.Context, account string, check func() (domai
 		return Session{}, s.door.Fail(ctx, op, err)
 	}
 	s.attempts.giveBack(c.Address, account)
+	op.Detail["method"] = proof.Method
 	var out Session
 	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
-		_, disabled, err := s.nameOf(ctx, tx.Queries, kind, id)
-		if err != nil {
-			return err
-		}
-		if disabled {
-			return badLogin()
-		}
-		row := store.Token{Kind: domain.SessionToken, Name: "login", PrincipalKind: kind, PrincipalID: id, ExpiresAt: tx.Now() + ttl.Milliseconds()}
-		if kind == domain.Identity {
-			row.Kind = domain.AccessToken
-			i, err := tx.Identity(ctx, domain.IdentityID(id))
-			if err != nil {
-				return err
-			}
-			row.Org = i.Org
-		} else {
-			u, err := tx.Person(ctx, domain.UserID(id))
-			if err != nil {
-				return err
-			}
-			row.Org = u.Org
-		}
-		out.Name = name
-		out.Row, out.Token, err = putToken(ctx, tx, row)
-		p.As(&domain.Principal{Kind: kind, ID: id, Name: name, Org: row.Org, Token: out.Row.ID})
+		out, err = s.session(ctx, tx, p, proof)
 		return err
 	})
 	return out, err
+}
+
+// session makes the token of a login inside its transaction.
+func (s *Service) session(ctx context.Context, tx *store.Tx, p guard.Permit, proof Proof) (Session, error) {
+	c := guard.CallerOf(ctx)
+	row := store.Token{Kind: domain.SessionToken, Name: "login", PrincipalKind: proof.Kind, PrincipalID: proof.ID, ExpiresAt: tx.Now() + proof.TTL.Milliseconds(),
+		Method: proof.Method, AuthAt: tx.Now(), Idle: proof.Idle.Milliseconds(), Uses: proof.Uses, Networks: proof.Networks, Attributes: proof.Attributes,
+		Address: c.Address, Agent: c.Agent}
+	if proof.MFA {
+		row.MFAAt = tx.Now()
+	}
+	if proof.MaxTTL > 0 {
+		row.RenewUntil = tx.Now() + proof.MaxTTL.Milliseconds()
+	}
+	disabled := false
+	if proof.Kind == domain.Identity {
+		row.Kind = domain.AccessToken
+		i, err := tx.Identity(ctx, domain.IdentityID(proof.ID))
+		if err != nil {
+			return Session{}, err
+		}
+		row.Org, disabled = i.Org, i.Disabled
+	} else {
+		u, err := tx.Person(ctx, domain.UserID(proof.ID))
+		if err != nil {
+			return Session{}, err
+		}
+		row.Org, disabled = u.Org, u.Disabled
+	}
+	if disabled {
+		return Session{}, badLogin()
+	}
+	row, value, err := putToken(ctx, tx, row)
+	p.As(&domain.Principal{Kind: proof.Kind, ID: proof.ID, Name: proof.Name, Org: row.Org, Token: row.ID})
+	return Session{Token: value, Row: row, Name: proof.Name}, err
 }
 
 // Login checks a person's password.
@@ -77,16 +106,16 @@ func (s *Service) Login(ctx context.Context, address string, password sensitive.
 	if err != nil {
 		return Session{}, err
 	}
-	return s.login(ctx, string(email), func() (domain.PrincipalKind, string, string, time.Duration, error) {
+	return s.login(ctx, string(email), func() (Proof, error) {
 		row, err := s.db.PersonByEmail(ctx, email)
 		if err != nil && fault.KindOf(err) != fault.NotFound {
-			return "", "", "", 0, err
+			return Proof{}, err
 		}
 		ok, err := s.checkPassword(ctx, row.Password, password)
 		if err == nil && (!ok || row.Disabled) {
 			err = badLogin()
 		}
-		return domain.User, string(row.ID), string(row.Email), SessionTTL, err
+		return Proof{Kind: domain.User, ID: string(row.ID), Name: string(row.Email), Method: "password", TTL: SessionTTL}, err
 	})
 }
 
@@ -96,10 +125,10 @@ func (s *Service) LoginIdentity(ctx context.Context, clientID string, secret sen
 	if err != nil {
 		return Session{}, fault.New(fault.Invalid, "the client id is not an id").WithField("/client_id", "want the UUID that \"identity create\" printed")
 	}
-	return s.login(ctx, string(id), func() (domain.PrincipalKind, string, string, time.Duration, error) {
+	return s.login(ctx, string(id), func() (Proof, error) {
 		kind, err := domain.CheckToken(string(secret.Reveal()))
 		if err != nil || kind != domain.ClientSecret {
-			return "", "", "", 0, badLogin()
+			return Proof{}, badLogin()
 		}
 		hash := domain.TokenHash(string(secret.Reveal()))
 		row, err := s.db.ClientSecretByHash(ctx, hash[:])
@@ -107,19 +136,19 @@ func (s *Service) LoginIdentity(ctx context.Context, clientID string, secret sen
 			if fault.KindOf(err) == fault.NotFound {
 				err = badLogin()
 			}
-			return "", "", "", 0, err
+			return Proof{}, err
 		}
 		if row.Identity != id || row.RevokedAt != 0 || row.ExpiresAt != 0 && time.Now().UnixMilli() >= row.ExpiresAt {
-			return "", "", "", 0, badLogin()
+			return Proof{}, badLogin()
 		}
 		i, err := s.db.Identity(ctx, id)
 		if err == nil && i.Disabled {
 			err = badLogin()
 		}
 		if err != nil {
-			return "", "", "", 0, err
+			return Proof{}, err
 		}
-		return domain.Identity, string(id), string(i.Name), time.Duration(i.TokenTTL) * time.Millisecond, err
+		return Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: "client-secret", TTL: time.Duration(i.TokenTTL) * time.Millisecond}, err
 	})
 }
 

@@ -22,8 +22,8 @@ func putToken(ctx context.Context, tx *store.Tx, row store.Token) (store.Token, 
 }
 
 // Authenticate finds who shows a token. An unknown, revoked or expired token and one of a disabled principal are refused
-// alike.
-func (s *Service) Authenticate(ctx context.Context, token string) (*domain.Principal, error) {
+// alike. The address is where it comes from.
+func (s *Service) Authenticate(ctx context.Context, token, address string) (*domain.Principal, error) {
 	hash := domain.TokenHash(token)
 	s.mu.RLock()
 	p, generation := s.principals[hash], s.generation
@@ -75,19 +75,58 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	if disabled || err != nil {
 		return nil, unknown()
 	}
-	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt}
-	p.Grants, err = grantsOf(ctx, s.db.Queries, row.PrincipalID)
+	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt,
+		Method: row.Method, AuthAt: row.AuthAt, MFAAt: row.MFAAt, Attributes: row.Attributes}
+	if p.Groups, err = groupsOf(ctx, s.db.Queries, row.PrincipalID); err != nil {
+		return nil, err
+	}
+	p.Grants, err = grantsOf(ctx, s.db.Queries, p)
 	return p, err
 }
 
-func grantsOf(ctx context.Context, q store.Queries, principal string) ([]domain.Grant, error) {
-	rows, err := q.GrantsOf(ctx, principal)
-	if err != nil {
+// maxGroups bounds the groups of one principal, direct and through others.
+const maxGroups = 1000
+
+// groupsOf gives the groups that somebody is in, directly or through other groups.
+func groupsOf(ctx context.Context, q store.Queries, member string) ([]domain.GroupID, error) {
+	var out []domain.GroupID
+	seen := map[domain.GroupID]bool{}
+	for open := []string{member}; len(open) > 0; open = open[1:] {
+		rows, err := q.GroupsOf(ctx, open[0])
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range rows {
+			if seen[m.Group] {
+				continue
+			}
+			seen[m.Group] = true
+			if out = append(out, m.Group); len(out) > maxGroups {
+				return nil, fault.New(fault.Exhausted, "a principal is in more than %d groups", maxGroups)
+			}
+			open = append(open, string(m.Group))
+		}
+	}
+	return out, nil
+}
+
+// grantsOf gives what somebody holds himself and through his groups.
+func grantsOf(ctx context.Context, q store.Queries, p *domain.Principal) ([]domain.Grant, error) {
+	var out []domain.Grant
+	add := func(holder string, via domain.GroupID) error {
+		rows, err := q.GrantsOf(ctx, holder)
+		for _, g := range rows {
+			out = append(out, domain.Grant{Project: g.Project, Env: g.Env, Path: g.Path, Role: g.Role, ExpiresAt: g.ExpiresAt, Via: via})
+		}
+		return err
+	}
+	if err := add(p.ID, ""); err != nil {
 		return nil, err
 	}
-	var out []domain.Grant
-	for _, g := range rows {
-		out = append(out, domain.Grant{Project: g.Project, Env: g.Env, Role: g.Role})
+	for _, g := range p.Groups {
+		if err := add(string(g), g); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

@@ -44,7 +44,9 @@ type Config struct {
 	BackupEvery      string // these three as package backup reads them; "" is never, and keeping all
 	BackupKeep       string
 	BackupDrillEvery string
-	SkipUpgradeCopy  bool // bring the schema forward without a backup before
+	OutboundAllow    string // networks inside that the server may call
+
+	SkipUpgradeCopy bool // bring the schema forward without a backup before
 }
 
 // Setting is one row of the table.
@@ -121,6 +123,7 @@ func Settings() []Setting {
 			}
 			return nil
 		}},
+		{"KEYTURN_OUTBOUND_ALLOW", "", "", false, "networks inside that the server may call for webhooks, single sign-on, key sets and mail, separated by commas: 10.1.0.0/16. Public addresses are always allowed, all others never", func(c *Config, v string) error { c.OutboundAllow = v; return nil }},
 		{"KEYTURN_LOG_LEVEL", "", "info", false, "debug, info, warn or error", func(c *Config, v string) error {
 			c.LogLevel = v
 			if !strings.Contains(" debug info warn error ", " "+v+" ") {

@@ -17,6 +17,7 @@ type (
 	CommitID   string // one atomic change of an environment
 	UserID     string // a person
 	IdentityID string // a machine
+	GroupID    string // a group of users, machines and groups
 	TokenID    string // a bearer token or session, not the token itself
 )
 

@@ -14,6 +14,7 @@ type PrincipalKind string
 const (
 	User      PrincipalKind = "user"
 	Identity  PrincipalKind = "identity"
+	Group     PrincipalKind = "group"     // never acts; holds roles for its members
 	System    PrincipalKind = "system"    // an engine of ours, with a narrow role of its own
 	Anonymous PrincipalKind = "anonymous" // nobody yet: set-up and login
 )
@@ -25,10 +26,17 @@ type Principal struct {
 	Name   string
 	Org    OrgID
 	Token  TokenID // the credential shown; "" for system
-	Grants []Grant
+	Grants []Grant // its own and those of its groups
+	Groups []GroupID
 	Scopes []Scope // nil: the token narrows nothing
 	// ExpiresAt is when the credential ends, unix milliseconds, zero for never.
 	ExpiresAt int64
+	// Method is how the login proved who it is; "" of what was not made by a login.
+	Method string
+	// AuthAt and MFAAt are when a credential, and a second factor, were last shown, unix milliseconds, zero for never.
+	AuthAt, MFAAt int64
+	// Attributes are what the login proved about the holder, such as the repository of a pipeline.
+	Attributes map[string]string
 }
 
 // Role names a bundle of permissions.
@@ -51,11 +59,15 @@ func ParseRole(s string) (Role, error) {
 	return r, nil
 }
 
-// Grant is a role given somewhere: everywhere in the organisation, in a project, or in one environment of it.
+// Grant is a role given somewhere: everywhere in the organisation, in a project, in one environment of it, or in some of
+// the folders there.
 type Grant struct {
-	Project ProjectID `json:"project,omitzero"`
-	Env     EnvID     `json:"env,omitzero"`
-	Role    Role      `json:"role"`
+	Project   ProjectID `json:"project,omitzero"`
+	Env       EnvID     `json:"env,omitzero"`
+	Path      Pattern   `json:"path,omitzero"` // "" for every folder
+	Role      Role      `json:"role"`
+	ExpiresAt int64     `json:"expires_at,omitzero"` // unix milliseconds, zero for never
+	Via       GroupID   `json:"via,omitzero"`        // the group that has it, "" for one's own
 }
 
 // Verb is one of the four things a token scope can allow on secrets.

@@ -18,9 +18,21 @@ func Routes() []Route {
 	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes())
 }
 
+// Services are what the routes ask.
+type Services struct {
+	Secrets *secrets.Service
+	Access  *access.Service
+	Auditor Auditor
+	Status  Reporter
+	Keys    Keys
+	Backups Backups
+	Offline time.Duration   // how long clients may serve from a sealed copy
+	Closing <-chan struct{} // closed when the server begins to stop: streams end then
+}
+
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.
-func New(s *secrets.Service, a *access.Service, auditor Auditor, status Reporter, k Keys, b Backups, offline time.Duration, closing <-chan struct{}) (*API, error) {
-	out := &API{secrets: s, access: a, auditor: auditor, status: status, keys: k, backups: b, routes: Routes(), offline: offline.String(), closing: closing}
+func New(s Services) (*API, error) {
+	out := &API{Services: s, secrets: s.Secrets, access: s.Access, routes: Routes(), offline: s.Offline.String()}
 	seen := map[string]bool{}
 	for i := range out.routes {
 		r := &out.routes[i]

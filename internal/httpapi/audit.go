@@ -62,25 +62,25 @@ func auditRoutes() []Route {
 				if before == 0 {
 					before = math.MaxInt64
 				}
-				return c.auditor.List(c.ctx, f, before, int(min(p.Limit, math.MaxInt32)))
+				return c.Auditor.List(c.ctx, f, before, int(min(p.Limit, math.MaxInt32)))
 			}),
 		with(Route{Method: "GET", Path: "/audit/checkpoint", Auth: Token, Action: "audit.read", Summary: "Give a signed checkpoint of the log and the keys that verify it.", Example: api.Checkpoint{}},
-			func(c *call, _ *none, _ *none) (api.Checkpoint, error) { return c.auditor.Checkpoint(c.ctx) }),
+			func(c *call, _ *none, _ *none) (api.Checkpoint, error) { return c.Auditor.Checkpoint(c.ctx) }),
 		with(Route{Method: "GET", Path: "/audit/entries/{index}/proof", Auth: Token, Action: "audit.read", Summary: "Prove that an entry is in the log.", Example: api.InclusionProof{}},
 			func(c *call, p *indexParam, _ *none) (api.InclusionProof, error) {
-				return c.auditor.Inclusion(c.ctx, p.Index)
+				return c.Auditor.Inclusion(c.ctx, p.Index)
 			}),
 		with(Route{Method: "GET", Path: "/audit/consistency", Auth: Token, Action: "audit.read", Summary: "Prove that the log only grew since an older checkpoint.", Example: api.ConsistencyProof{}},
 			func(c *call, p *sizeParam, _ *none) (api.ConsistencyProof, error) {
-				return c.auditor.Consistency(c.ctx, p.Size)
+				return c.Auditor.Consistency(c.ctx, p.Size)
 			}),
 		with(Route{Method: "GET", Path: "/audit/log", Auth: Token, Action: "audit.read", Summary: "Give a stretch of the raw log, for an offline copy.", Example: api.LogPage{}},
-			func(c *call, p *fromParam, _ *none) (api.LogPage, error) { return c.auditor.Page(c.ctx, p.From) }),
+			func(c *call, p *fromParam, _ *none) (api.LogPage, error) { return c.Auditor.Page(c.ctx, p.From) }),
 		with(Route{Method: "POST", Path: "/audit/verify", Auth: Token, Action: "audit.read", Summary: "Verify the whole log, with deep also the data against it.", Example: api.Verification{}},
-			func(c *call, p *deepParam, _ *none) (api.Verification, error) { return c.auditor.Verify(c.ctx, p.Deep) }),
+			func(c *call, p *deepParam, _ *none) (api.Verification, error) { return c.Auditor.Verify(c.ctx, p.Deep) }),
 		with(Route{Method: "GET", Path: "/status", Auth: Token, Action: "instance.read", Summary: "Tell how the server stands.", Example: api.Status{}},
-			func(c *call, _ *none, _ *none) (api.Status, error) { return c.status.Status(c.ctx) }),
+			func(c *call, _ *none, _ *none) (api.Status, error) { return c.Status.Status(c.ctx) }),
 		with(Route{Method: "GET", Path: "/doctor", Auth: Token, Action: "instance.read", Summary: "Run the production checklist.", Example: api.Checks{}},
-			func(c *call, _ *none, _ *none) (api.Checks, error) { return c.status.Doctor(c.ctx) }),
+			func(c *call, _ *none, _ *none) (api.Checks, error) { return c.Status.Doctor(c.ctx) }),
 	}
 }

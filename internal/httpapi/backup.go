@@ -38,29 +38,29 @@ func backupRoutes() []Route {
 	const manage = "backup.manage"
 	return []Route{
 		with(Route{Method: "GET", Path: "/backups", Auth: Token, Action: manage, Summary: "List backups and how their schedule stands.", Example: api.Backups{}},
-			func(c *call, _ *none, _ *none) (api.Backups, error) { return c.backups.List(c.ctx) }),
+			func(c *call, _ *none, _ *none) (api.Backups, error) { return c.Backups.List(c.ctx) }),
 		with(Route{Method: "POST", Path: "/backups", Auth: Token, Action: manage, Summary: "Make a backup at the server's place.", Status: http.StatusCreated, Example: api.Backup{}},
 			func(c *call, _ *none, _ *none) (api.Backup, error) {
-				return long(c, func() (api.Backup, error) { return c.backups.Create(c.ctx) })
+				return long(c, func() (api.Backup, error) { return c.Backups.Create(c.ctx) })
 			}),
 		with(Route{Method: "GET", Path: "/backups/stream", Auth: Token, Action: manage, Content: ageFile, Example: api.Backup{},
 			Summary: "Send a fresh backup; the trailer " + digestTrailer + " has its SHA-256, and what lacks it is not whole."}, streamBackup),
 		with(Route{Method: "GET", Path: "/backups/{name}", Auth: Token, Action: manage, Summary: "Send a backup as it lies at the place, sealed.", Content: ageFile, Example: api.Backup{}}, sendBackup),
 		with(Route{Method: "POST", Path: "/backups/{name}/verify", Auth: Token, Action: manage, Summary: "Read a backup to its end and open everything in it.", Example: api.BackupCheck{}},
 			func(c *call, p *backupParam, _ *none) (api.BackupCheck, error) {
-				return long(c, func() (api.BackupCheck, error) { return c.backups.Verify(c.ctx, p.Name) })
+				return long(c, func() (api.BackupCheck, error) { return c.Backups.Verify(c.ctx, p.Name) })
 			}),
 		with(Route{Method: "POST", Path: "/backups/{name}/drill", Auth: Token, Action: manage, Summary: "Restore a backup into a throw-away instance and open everything in it.", Example: api.BackupCheck{}},
 			func(c *call, p *backupParam, _ *none) (api.BackupCheck, error) {
-				return long(c, func() (api.BackupCheck, error) { return c.backups.Drill(c.ctx, p.Name) })
+				return long(c, func() (api.BackupCheck, error) { return c.Backups.Drill(c.ctx, p.Name) })
 			}),
 		with(Route{Method: "POST", Path: newestDrill, Auth: Token, Action: manage, Summary: "Hold a drill with the newest backup.", Example: api.BackupCheck{}},
 			func(c *call, _ *none, _ *none) (api.BackupCheck, error) {
-				return long(c, func() (api.BackupCheck, error) { return c.backups.Drill(c.ctx, "") })
+				return long(c, func() (api.BackupCheck, error) { return c.Backups.Drill(c.ctx, "") })
 			}),
 		with(Route{Method: "DELETE", Path: "/backups/{name}", Auth: Token, Action: manage, Summary: "Remove a backup from the place, for good.", Example: api.Done{}},
 			func(c *call, p *backupParam, _ *none) (api.Done, error) {
-				return api.Done{Done: true}, c.backups.Delete(c.ctx, p.Name)
+				return api.Done{Done: true}, c.Backups.Delete(c.ctx, p.Name)
 			}),
 	}
 }
@@ -88,7 +88,7 @@ func streamBackup(c *call, _ *none, _ *none) (any, error) {
 		return nil, err
 	}
 	begun := false
-	made, err := c.backups.Stream(c.ctx, func(name string) io.Writer {
+	made, err := c.Backups.Stream(c.ctx, func(name string) io.Writer {
 		begun = true
 		c.attach(name)
 		c.w.Header().Set("Trailer", digestTrailer)
@@ -109,7 +109,7 @@ func sendBackup(c *call, p *backupParam, _ *none) (any, error) {
 	if err := c.unbound(); err != nil {
 		return nil, err
 	}
-	file, err := c.backups.Get(c.ctx, p.Name)
+	file, err := c.Backups.Get(c.ctx, p.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -19,15 +19,11 @@ import (
 
 // API serves the routes.
 type API struct {
+	Services
 	secrets *secrets.Service
 	access  *access.Service
-	auditor Auditor
-	status  Reporter
-	keys    Keys
-	backups Backups
 	routes  []Route
-	offline string          // how long clients may serve from a sealed copy, as they read it
-	closing <-chan struct{} // closed when the server begins to stop: streams end then
+	offline string // how long clients may serve from a sealed copy, as they read it
 }
 
 // call is one request on its way.
@@ -148,7 +144,7 @@ func (c *call) identify(need Auth) error {
 	if err != nil {
 		return err
 	}
-	who, err := c.access.Authenticate(c.r.Context(), token)
+	who, err := c.access.Authenticate(c.r.Context(), token, caller.Address)
 	if err != nil {
 		return c.access.Refused(c.ctx, err)
 	}

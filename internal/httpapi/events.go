@@ -42,10 +42,10 @@ func streamEvents(c *call, p *envParams, _ *none) (any, error) {
 		select {
 		case <-c.ctx.Done():
 			return nil, nil
-		case <-c.closing:
+		case <-c.Closing:
 			return nil, nil
 		case <-ping.C:
-			who, err := c.access.Authenticate(c.ctx, token)
+			who, err := c.access.Authenticate(c.ctx, token, httpkit.Address(c.r))
 			if err != nil || !c.secrets.StillMay(c.ctx, who, ref) {
 				return nil, nil
 			}

@@ -147,7 +147,7 @@ var crimes = []crime{
 		v.exec(t, "UPDATE role_grant SET role = 'admin' WHERE id = '{GRANT}'")
 	}},
 	{name: "a grant made by hand", named: []string{"role_grant 00000000-0000-7000-8000-000000000001"}, do: func(t *testing.T, v *victim) {
-		v.exec(t, "INSERT INTO role_grant SELECT '00000000-0000-7000-8000-000000000001', org_id, principal_kind, principal_id, '', '', 'admin', created_at FROM role_grant WHERE id = '{GRANT}'")
+		v.exec(t, "INSERT INTO role_grant SELECT '00000000-0000-7000-8000-000000000001', org_id, principal_kind, principal_id, '', '', '', 'admin', created_at, 0, '', '' FROM role_grant WHERE id = '{GRANT}'")
 	}},
 	{name: "a removed grant put back", named: []string{"role_grant {REMOVED}"}, do: func(t *testing.T, v *victim) {
 		v.insert(t, "role_grant", v.row(t, v.old, "SELECT * FROM role_grant WHERE id = '{REMOVED}'"))

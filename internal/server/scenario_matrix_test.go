@@ -65,7 +65,23 @@ func with(path string, body any) func(*testing.T, *matrix, string) (string, any,
 	}
 }
 
-var rows = map[string]row{
+var rows = joinRows(coreRows)
+
+// joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.
+func joinRows(topics ...map[string]row) map[string]row {
+	out := map[string]row{}
+	for _, topic := range topics {
+		for route, r := range topic {
+			if _, twice := out[route]; twice {
+				panic("two rows for " + route)
+			}
+			out[route] = r
+		}
+	}
+	return out
+}
+
+var coreRows = map[string]row{
 	"POST /setup":          {want: "409", call: with("/setup", api.SetupRequest{Email: "again@example.test", Password: testPassword})},
 	"POST /login":          {want: "401", call: with("/login", api.LoginRequest{Email: "nobody@example.test", Password: testPassword})},
 	"POST /login/identity": {want: "401", call: with("/login/identity", api.IdentityLoginRequest{ClientID: "0198c0de-0000-7000-8000-000000000000", ClientSecret: "ktc_test-value"})},

@@ -279,7 +279,7 @@ func (s *sealed) cancel(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	who, err := s.access.Authenticate(r.Context(), token)
+	who, err := s.access.Authenticate(r.Context(), token, httpkit.Address(r))
 	if err != nil {
 		return err
 	}

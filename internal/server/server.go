@@ -28,6 +28,7 @@ import (
 	"github.com/keyturn/keyturn/internal/httpkit"
 	"github.com/keyturn/keyturn/internal/keyring"
 	"github.com/keyturn/keyturn/internal/keys"
+	"github.com/keyturn/keyturn/internal/outbound"
 	"github.com/keyturn/keyturn/internal/secrets"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
@@ -64,6 +65,7 @@ type Server struct {
 	access   *access.Service
 	unlocker *unlocker
 	log      *evidence.Log
+	outbound outbound.Rules // for every call to an address that somebody configured
 	world    world
 	metrics  *metrics
 	handler  http.Handler
@@ -96,6 +98,11 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	door := guard.New(s.db)
+	calls, err := outbound.ParseRules(s.o.Config.OutboundAllow)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_OUTBOUND_ALLOW: %w", err)
+	}
+	s.outbound = calls
 	schedule, err := keys.ParseSchedule(s.o.Config.KeySchedule, s.o.Config.KeyOverlap)
 	if err != nil {
 		return fmt.Errorf("KEYTURN_KEY_SCHEDULE or KEYTURN_KEY_OVERLAP: %w", err)
@@ -123,7 +130,16 @@ func (s *Server) build(ctx context.Context) error {
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	reporter := &reporter{s}
-	routes, err := httpapi.New(s.secrets, s.access, s.log, reporter, s.keys, s.backups, s.o.Config.OfflineMaxAge, s.closing)
+	routes, err := httpapi.New(httpapi.Services{
+		Secrets: s.secrets,
+		Access:  s.access,
+		Auditor: s.log,
+		Status:  reporter,
+		Keys:    s.keys,
+		Backups: s.backups,
+		Offline: s.o.Config.OfflineMaxAge,
+		Closing: s.closing,
+	})
 	if err != nil {
 		return err
 	}

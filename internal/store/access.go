@@ -103,3 +103,44 @@ func (tx *Tx) PutGrant(ctx context.Context, row *Grant) error { return grants.pu
 
 // RemoveGrant removes one.
 func (tx *Tx) RemoveGrant(ctx context.Context, row *Grant) error { return grants.remove(ctx, tx, row) }
+
+// Groups lists those of an organisation.
+func (q Queries) Groups(ctx context.Context, org domain.OrgID) ([]Group, error) {
+	return groups.list(ctx, q.q, "WHERE org_id = ? ORDER BY id", string(org))
+}
+
+// Group finds one by id.
+func (q Queries) Group(ctx context.Context, id domain.GroupID) (Group, error) {
+	return groups.one(ctx, q.q, "WHERE id = ?", string(id))
+}
+
+// GroupByName finds one by name.
+func (q Queries) GroupByName(ctx context.Context, org domain.OrgID, name string) (Group, error) {
+	return groups.one(ctx, q.q, "WHERE org_id = ? AND name = ?", string(org), name)
+}
+
+// PutGroup stores one.
+func (tx *Tx) PutGroup(ctx context.Context, row *Group) error { return groups.put(ctx, tx, row) }
+
+// RemoveGroup removes one that has no members any more.
+func (tx *Tx) RemoveGroup(ctx context.Context, row *Group) error { return groups.remove(ctx, tx, row) }
+
+// GroupMembers lists who is in a group.
+func (q Queries) GroupMembers(ctx context.Context, id domain.GroupID) ([]GroupMember, error) {
+	return groupMembers.list(ctx, q.q, "WHERE group_id = ? ORDER BY member_id", string(id))
+}
+
+// GroupsOf lists the places that somebody has in groups, not those that the groups have in others.
+func (q Queries) GroupsOf(ctx context.Context, member string) ([]GroupMember, error) {
+	return groupMembers.list(ctx, q.q, "WHERE member_id = ? ORDER BY group_id", member)
+}
+
+// PutGroupMember stores a place in a group.
+func (tx *Tx) PutGroupMember(ctx context.Context, row *GroupMember) error {
+	return groupMembers.put(ctx, tx, row)
+}
+
+// RemoveGroupMember removes one.
+func (tx *Tx) RemoveGroupMember(ctx context.Context, row *GroupMember) error {
+	return groupMembers.remove(ctx, tx, row)
+}

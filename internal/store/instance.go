@@ -147,7 +147,7 @@ func (tx *Tx) PutIdempotent(ctx context.Context, row *Idempotent, keepMS int64) 
 func (q Queries) Digests(ctx context.Context, yield func(table, key string, digest [32]byte) error) error {
 	walks := []func(context.Context, querier, func(string, string, [32]byte) error) error{
 		orgs.digests, projects.digests, environments.digests, commits.digests, folders.digests, secretRows.digests,
-		personals.digests, persons.digests, identities.digests, clientSecrets.digests, tokens.digests, grants.digests,
+		personals.digests, persons.digests, identities.digests, clientSecrets.digests, tokens.digests, grants.digests, groups.digests, groupMembers.digests,
 		keySlots.digests, keyGenerations.digests, keyTurns.digests, instanceSecrets.digests, backups.digests,
 	}
 	for _, walk := range walks {

@@ -174,9 +174,23 @@ type Token struct {
 	CreatedAt     int64                `db:"created_at"`
 	ExpiresAt     int64                `db:"expires_at"`
 	RevokedAt     int64                `db:"revoked_at"`
+
+	Method     string            `db:"method,late"`          // of the login that made it
+	AuthAt     int64             `db:"auth_at,late"`         // when a credential was last shown
+	MFAAt      int64             `db:"mfa_at,late"`          // when a second factor was last shown, 0 = never
+	Idle       int64             `db:"idle_ms,late"`         // it ends when it was not used for so long, 0 = does not
+	RenewUntil int64             `db:"renew_until,late"`     // no renewal reaches further, 0 = none is possible
+	Uses       int64             `db:"uses,late"`            // how often it may be used at all, 0 = any
+	Networks   []string          `db:"networks,late,json"`   // CIDR; nil = from anywhere
+	Attributes map[string]string `db:"attributes,late,json"` // what the login proved about its holder
+	Parent     domain.TokenID    `db:"parent,late"`
+	Address    string            `db:"address,late"`
+	Agent      string            `db:"agent,late"`
+	LastUsedAt int64             `db:"last_used_at,volatile"` // coarse
+	Used       int64             `db:"used,volatile"`         // counted where Uses is set
 }
 
-// Grant is a role given to a principal somewhere.
+// Grant is a role given to a principal somewhere. The role is the name of a built-in one or the id of a custom one.
 type Grant struct {
 	ID            string               `db:"id,key"`
 	Org           domain.OrgID         `db:"org_id"`
@@ -184,8 +198,30 @@ type Grant struct {
 	PrincipalID   string               `db:"principal_id"`
 	Project       domain.ProjectID     `db:"project_id"`
 	Env           domain.EnvID         `db:"env_id"`
+	Path          domain.Pattern       `db:"path,late"` // "" = every folder
 	Role          domain.Role          `db:"role"`
 	CreatedAt     int64                `db:"created_at"`
+	ExpiresAt     int64                `db:"expires_at,late"`
+	Reason        string               `db:"reason,late"`
+	Cause         string               `db:"cause,late"` // "" = somebody's hand; else what gave it, and may take it away
+}
+
+// Group holds users, machines and other groups; what it was given, they have.
+type Group struct {
+	ID         domain.GroupID `db:"id,key"`
+	Org        domain.OrgID   `db:"org_id"`
+	Name       string         `db:"name"`
+	ExternalID string         `db:"external_id"` // of a directory that manages it
+	CreatedAt  int64          `db:"created_at"`
+}
+
+// GroupMember is one place in a group.
+type GroupMember struct {
+	Group domain.GroupID       `db:"group_id,key"`
+	ID    string               `db:"member_id,key"`
+	Kind  domain.PrincipalKind `db:"member_kind"` // user, identity or group
+	Org   domain.OrgID         `db:"org_id"`
+	Cause string               `db:"cause"` // "hand", or the connection that put it there
 }
 
 // KeySlot is one wrapping of the instance key, in the form of a row.
@@ -292,6 +328,8 @@ var (
 	clientSecrets  = newTable[ClientSecret]("client_secret", true)
 	tokens         = newTable[Token]("token", true)
 	grants         = newTable[Grant]("role_grant", true)
+	groups         = newTable[Group]("user_group", true)
+	groupMembers   = newTable[GroupMember]("group_member", true)
 	keySlots       = newTable[KeySlot]("key_slot", true)
 	keyGenerations = newTable[KeyGeneration]("key_generation", true)
 	keyTurns       = newTable[KeyTurn]("key_turn", true)

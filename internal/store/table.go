@@ -21,7 +21,8 @@ import (
 // table maps a struct to a table by its `db:"column[,key][,volatile]"` tags. Every write of a row goes through put,
 // which records the digest of the row in the audit entry of its transaction, so that a row that was changed behind the
 // server's back can be told from one that the server wrote. Volatile columns are left out of the digest: counters,
-// ciphertexts (their associated data binds them) and what a key rotation changes.
+// ciphertexts (their associated data binds them) and what a key rotation changes. Late columns came with a later migration:
+// their zero value is left out of the digest, so that rows written before keep theirs.
 type table[T any] struct {
 	name string
 	cols []column
@@ -40,6 +41,7 @@ type column struct {
 	name     string
 	field    int
 	volatile bool
+	late     bool
 	json     bool
 }
 
@@ -66,6 +68,8 @@ func newTable[T any](name string, logged bool) *table[T] {
 				t.logKeys = append(t.logKeys, len(t.cols))
 			case "volatile":
 				c.volatile = true
+			case "late":
+				c.late = true
 			case "json":
 				c.json = true
 			}
@@ -190,7 +194,7 @@ func (t *table[T]) digest(values []any) [32]byte {
 	}
 	add('t', []byte(t.name))
 	for i, c := range t.cols {
-		if c.volatile {
+		if c.volatile || c.late && empty(values[i]) {
 			continue
 		}
 		add('c', []byte(c.name))
@@ -211,6 +215,19 @@ func (t *table[T]) digest(values []any) [32]byte {
 	}
 	h.Write(buf)
 	return [32]byte(h.Sum(nil))
+}
+
+// empty tells of a column whether it is as a migration leaves it.
+func empty(value any) bool {
+	switch v := value.(type) {
+	case string:
+		return v == "" || v == "null"
+	case int64:
+		return v == 0
+	case []byte:
+		return len(v) == 0
+	}
+	return value == nil
 }
 
 func (t *table[T]) key(values []any) string {

@@ -119,7 +119,7 @@ func digests(t *testing.T, fresh Fresh) {
 		"a token's scope is widened":            {"token", "UPDATE token SET scopes = 'null' WHERE scopes <> 'null'"},
 		"a token's hash is replaced":            {"token", "UPDATE token SET hash = (SELECT key_check FROM key_slot) WHERE scopes <> 'null'"},
 		"a role is raised":                      {"role_grant", "UPDATE role_grant SET role = 'admin'"},
-		"a removed row is put back":             {"role_grant", "INSERT INTO role_grant SELECT 'forged', org_id, principal_kind, 'w', project_id, env_id, role, created_at FROM role_grant"},
+		"a removed row is put back":             {"role_grant", "INSERT INTO role_grant SELECT 'forged', org_id, principal_kind, 'w', project_id, env_id, path, role, created_at, expires_at, reason, cause FROM role_grant"},
 		"a row is removed":                      {"role_grant", "DELETE FROM role_grant"},
 		"a password is replaced":                {"person", "UPDATE person SET password = 'other'"},
 		"a user is enabled":                     {"person", "UPDATE person SET disabled = 0"},
