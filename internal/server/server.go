@@ -23,6 +23,7 @@ import (
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/evidence"
 	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/follow"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/httpapi"
 	"github.com/keyturn/keyturn/internal/httpkit"
@@ -65,7 +66,8 @@ type Server struct {
 	access   *access.Service
 	unlocker *unlocker
 	log      *evidence.Log
-	outbound outbound.Rules // for every call to an address that somebody configured
+	follow   *follow.Service // hands the log to whoever watches it
+	outbound outbound.Rules  // for every call to an address that somebody configured
 	world    world
 	metrics  *metrics
 	handler  http.Handler
@@ -98,6 +100,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	door := guard.New(s.db)
+	s.follow = follow.New(s.db)
 	calls, err := outbound.ParseRules(s.o.Config.OutboundAllow)
 	if err != nil {
 		return fmt.Errorf("KEYTURN_OUTBOUND_ALLOW: %w", err)
@@ -163,6 +166,7 @@ func (s *Server) build(ctx context.Context) error {
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
 	s.follower.Go(func() { s.keys.Run(ctx) })
 	s.follower.Go(func() { s.backups.Run(ctx) })
+	s.follower.Go(func() { s.follow.Run(ctx) })
 	return nil
 }
 

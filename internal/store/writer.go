@@ -32,7 +32,7 @@ type job struct {
 	run   func(*Tx) error // nil for a record
 	entry *audit.Entry    // nil for what leaves none
 	quiet bool            // leaves no entry: only rows that decide nothing
-	parts [][]byte // the entry in canonical form, made by the caller for records
+	parts [][]byte        // the entry in canonical form, made by the caller for records
 	err   error
 	after []func()
 	feeds []Feed
