@@ -29,9 +29,13 @@ type Follower struct {
 	FromStart bool
 	// Wants tells of an action whether entries of it are wanted; nil wants all. It is called often and must be quick.
 	Wants func(action string) bool
+	// Gather is how long it lets entries gather once it has caught up; 0 is a tenth of a second. A full batch does not wait.
+	Gather time.Duration
 	// Handle does it, for entries in order, never none. It may see entries again: after an error, after a crash, and when
 	// another server takes over. Its context ends after [handleWithin], with the server, and when the lease is lost.
 	Handle func(ctx context.Context, batch []Entry) error
+	// Close, if there is one, is called when this server stops working for the follower, after the last Handle.
+	Close func()
 }
 
 // Service runs the followers of one server.

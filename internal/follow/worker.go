@@ -74,6 +74,9 @@ func (s *Service) start(f *follower, row store.Follower, began time.Time) {
 			<-before
 		}
 		s.work(ctx, f)
+		if f.Close != nil {
+			f.Close()
+		}
 	})
 }
 
@@ -86,7 +89,7 @@ func (s *Service) work(ctx context.Context, f *follower) {
 			f.problem.Store(nil)
 			wait = firstRetry
 			if !more {
-				f.sleep(ctx)
+				s.sleep(ctx, f)
 			}
 			continue
 		}
@@ -104,13 +107,26 @@ func (s *Service) work(ctx context.Context, f *follower) {
 }
 
 // sleep waits for the log to grow, and then a little for more.
-func (f *follower) sleep(ctx context.Context) {
+func (s *Service) sleep(ctx context.Context, f *follower) {
 	select {
 	case <-ctx.Done():
 		return
 	case <-f.wake:
 	}
-	pause(ctx, gather)
+	enough := time.NewTimer(max(f.Gather, gather))
+	defer enough.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-enough.C:
+			return
+		case <-f.wake:
+			if f.Gather > gather && s.size.Load()-f.position.Load() >= batchEntries {
+				return
+			}
+		}
+	}
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -46,5 +46,8 @@ func (s *Service) OpenSecret(ctx context.Context, id string) (sensitive.Value, e
 	if err := s.Refresh(ctx); err != nil { // another server has turned the key
 		return sensitive.Value{}, err
 	}
+	if row, err = s.db.InstanceSecret(ctx, id); err != nil { // which may have moved under the new key meanwhile
+		return sensitive.Value{}, err
+	}
 	return s.ring.Open(at, row.Value)
 }
