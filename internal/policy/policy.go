@@ -40,6 +40,8 @@ const (
 	SessionLogin  Action = "session.login"  // anonymous
 	SessionEnd    Action = "session.end"    // one's own
 	SelfRead      Action = "self.read"      // who am I
+	SelfManage    Action = "self.manage"    // one's own password, address, name and second factors
+	SelfProve     Action = "self.prove"     // show again who one is, to do dangerous things
 	SetUp         Action = "instance.setup" // anonymous, once
 )
 
@@ -71,6 +73,8 @@ var Actions = []struct {
 	{SessionLogin, "log in (nobody yet)"},
 	{SessionEnd, "log out"},
 	{SelfRead, "see who one is"},
+	{SelfManage, "change one's own name, password, address and second factors"},
+	{SelfProve, "prove again who one is, before dangerous acts"},
 	{SetUp, "create the first admin, once (nobody yet)"},
 }
 
@@ -98,7 +102,7 @@ var rules = map[domain.Role][]Action{
 var anonymous = []Action{SessionLogin, SetUp}
 
 // self is what everybody may do with what is his own, whatever his roles.
-var self = []Action{SelfRead, SessionEnd, TokenRevoke}
+var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}
 
 var verbs = map[Action]domain.Verb{
 	SecretList: domain.VerbList, SecretRead: domain.VerbRead, SecretWrite: domain.VerbWrite, SecretDelete: domain.VerbDelete,
