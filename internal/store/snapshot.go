@@ -27,6 +27,7 @@ var copied = []string{
 var leftOut = map[string]string{
 	"schema_migration": "the schema's number stands in the snapshot, and migrations make the tables anew",
 	"audit_tile":       "computed from audit_chunk, so that a wrong one cannot be brought in",
+	"audit_index":      "computed from audit_chunk, for searches only",
 	"feed":             "tells running servers what changed; nobody listens to a copy",
 	"idempotency":      "answers for requests to the instance that was copied, which the copy has not applied",
 	"backup":           "a copy must neither count nor delete the backups of another instance",
