@@ -50,7 +50,10 @@ func newReceiver(t *testing.T) *receiver {
 		var d struct {
 			Entries []struct {
 				Index int64
-				Entry struct{ Action string }
+				Entry struct {
+					Action string
+					Detail map[string]string
+				}
 			}
 		}
 		body, _ := io.ReadAll(req.Body)
@@ -62,6 +65,7 @@ func newReceiver(t *testing.T) *receiver {
 		for _, e := range d.Entries {
 			r.indexes[e.Index]++
 			r.actions[e.Entry.Action]++
+			r.actions[e.Entry.Action+" "+e.Entry.Detail["place"]]++
 		}
 	}))
 	t.Cleanup(r.Close)
