@@ -69,6 +69,7 @@ var rows = joinRows(
 	coreRows,
 	streamRows,
 	peopleRows,
+	canaryRows,
 )
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.
