@@ -100,6 +100,14 @@ func (p Permit) Reaches(action policy.Action, r policy.Resource) bool {
 // Facts are the moment and the address that all questions of this call are decided for.
 func (p Permit) Facts() policy.Facts { return p.facts }
 
+// Halted refuses what the caller's roles allow and a freeze stops. To others it says nothing.
+func (p Permit) Halted(action policy.Action, r policy.Resource) error {
+	if policy.In(p.caller.Principal, action, r, p.facts).Some() {
+		return p.door.standing(action, r)
+	}
+	return nil
+}
+
 // Standing refuses an action of the server itself that follows from the call, where a freeze stops it: to spell references
 // anew in another project, for example.
 func (p Permit) Standing(action policy.Action, r policy.Resource) error {

@@ -30,7 +30,7 @@ const freezeSchema = 5
 // FeedFreeze tells that something was frozen, killed or thawed.
 const FeedFreeze FeedKind = "freeze"
 
-var freezes = newTable[Freeze]("freeze", true)
+var freezes = newTable[Freeze]("halt", true)
 
 // Freezes lists what is frozen.
 func (q Queries) Freezes(ctx context.Context) ([]Freeze, error) {

@@ -18,7 +18,7 @@ import (
 // [leftOut]; a test compares both with the schema.
 var copied = []string{
 	"instance", "key_slot", "key_generation", "key_turn", "instance_secret",
-	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant", "freeze",
+	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant", "halt",
 	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
 	"audit_chunk",
 }

@@ -1,6 +1,6 @@
 -- What is frozen: no row, nothing is.
 
-CREATE TABLE freeze (
+CREATE TABLE halt (
   place      TEXT NOT NULL PRIMARY KEY, -- id of a project, or "instance"
   org_id     TEXT NOT NULL,
   project_id TEXT NOT NULL,    -- "" = everything on the server
