@@ -17,7 +17,7 @@ import (
 )
 
 // decoyName is what a decoy is called when nobody says otherwise: something that whoever looks for keys tries first.
-const decoyName = "KEYTURN_ADMIN_TOKEN"
+const decoyName = "ADMIN_API_TOKEN"
 
 // plantFlags say where a decoy goes.
 type plantFlags struct {

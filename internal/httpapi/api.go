@@ -15,7 +15,17 @@ import (
 
 // Routes gives the table. It is made anew for each caller, so nobody can change it for others.
 func Routes() []Route {
-	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes(), streamRoutes(), canaryRoutes())
+	return slices.Concat(
+		accessRoutes(),
+		projectRoutes(),
+		secretRoutes(),
+		auditRoutes(),
+		keyRoutes(),
+		backupRoutes(),
+		streamRoutes(),
+		canaryRoutes(),
+		peopleRoutes(),
+	)
 }
 
 // Services are what the routes ask.

@@ -131,6 +131,7 @@ func (s *Server) build(ctx context.Context) error {
 		setup.Token = s.setup
 	}
 	s.access = access.New(s.db, door, setup)
+	s.access.SealWith(s.keys)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
