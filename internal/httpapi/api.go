@@ -25,6 +25,7 @@ func Routes() []Route {
 		streamRoutes(),
 		canaryRoutes(),
 		peopleRoutes(),
+		canaryRoutes(),
 	)
 }
 
