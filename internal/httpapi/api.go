@@ -25,7 +25,6 @@ func Routes() []Route {
 		streamRoutes(),
 		canaryRoutes(),
 		peopleRoutes(),
-		canaryRoutes(),
 	)
 }
 

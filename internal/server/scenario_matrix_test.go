@@ -70,7 +70,6 @@ var rows = joinRows(
 	streamRows,
 	canaryRows,
 	peopleRows,
-	canaryRows,
 )
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.
