@@ -133,6 +133,12 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.DrillBackup(ctx, ""))
 	add(c.DeleteBackup(ctx, "name"))
 	add2(c.GetBackup(ctx, "name", io.Discard))
+	add2(c.Streams(ctx))
+	add2(c.CreateStream(ctx, api.StreamRequest{}))
+	add2(c.PauseStream(ctx, "name", true))
+	add2(c.PauseStream(ctx, "name", false))
+	add(c.TestStream(ctx, "name"))
+	add(c.RemoveStream(ctx, "name"))
 	return errs
 }
 

@@ -15,7 +15,7 @@ import (
 
 // Routes gives the table. It is made anew for each caller, so nobody can change it for others.
 func Routes() []Route {
-	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes())
+	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes(), streamRoutes())
 }
 
 // Services are what the routes ask.
@@ -26,6 +26,7 @@ type Services struct {
 	Status  Reporter
 	Keys    Keys
 	Backups Backups
+	Streams Streams
 	Offline time.Duration   // how long clients may serve from a sealed copy
 	Closing <-chan struct{} // closed when the server begins to stop: streams end then
 }

@@ -20,7 +20,7 @@ var copied = []string{
 	"instance", "key_slot", "key_generation", "key_turn", "instance_secret",
 	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant",
 	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
-	"audit_chunk",
+	"audit_chunk", "follower", "stream", "canary",
 }
 
 // leftOut says of every other table why a snapshot does without.
