@@ -8,6 +8,7 @@
 #   softhsm2        an HSM in software; opensc makes the keys in it
 #   swtpm           a TPM 2.0 in software
 #   prometheus-alertmanager  where alerts go
+#   rsyslog         a syslog server that reads what streams of the audit log send
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -38,6 +39,7 @@ missing() {
 	have pkcs11-tool || echo opensc
 	have swtpm || echo swtpm
 	have prometheus-alertmanager || echo prometheus-alertmanager
+	have rsyslogd || [ -x /usr/sbin/rsyslogd ] || echo rsyslog
 }
 
 packages=$(missing | tr '\n' ' ')

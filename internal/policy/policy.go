@@ -49,6 +49,8 @@ const (
 	SessionEnd   Action = "session.end"    // one's own
 	SelfRead     Action = "self.read"      // who am I
 	SetUp        Action = "instance.setup" // anonymous, once
+	SelfManage   Action = "self.manage"    // one's own password, address, name and second factors
+	SelfProve    Action = "self.prove"     // show again who one is, to do dangerous things
 )
 
 // Actions lists every action with what it means, for the reference page.
@@ -83,6 +85,8 @@ var Actions = []struct {
 	{ProjectFreeze, "freeze a project, stop all reads of it, and lift that again"},
 	{InstanceFreeze, "the same for everything on the server"},
 	{SelfRead, "see who one is"},
+	{SelfManage, "change one's own name, password, address and second factors"},
+	{SelfProve, "prove again who one is, before dangerous acts"},
 	{SetUp, "create the first admin, once (nobody yet)"},
 }
 
@@ -108,7 +112,7 @@ type Decision struct {
 var anonymous = []Action{SessionLogin, SetUp}
 
 // self is what everybody may do with what is his own, whatever his roles.
-var self = []Action{SelfRead, SessionEnd, TokenRevoke}
+var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}
 
 var verbs = map[Action]domain.Verb{
 	SecretList: domain.VerbList, SecretRead: domain.VerbRead, SecretWrite: domain.VerbWrite, SecretDelete: domain.VerbDelete,

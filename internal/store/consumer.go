@@ -84,12 +84,13 @@ type Place struct {
 	Name     domain.SecretName
 	Revision int64
 	Version  int64
+	At       int64 // when this state was made
 	Tags     []domain.Tag
 }
 
 // Places lists the live secrets of an environment with their folders.
 func (q Queries) Places(ctx context.Context, env domain.EnvID) ([]Place, error) {
-	rows, err := q.q.query(ctx, `SELECT s.id, f.path, s.name, s.revision, s.version, s.attrs FROM secret s JOIN folder f ON f.id = s.folder_id
+	rows, err := q.q.query(ctx, `SELECT s.id, f.path, s.name, s.revision, s.version, s.at, s.attrs FROM secret s JOIN folder f ON f.id = s.folder_id
 		WHERE s.env_id = ? AND s.deleted = 0`, string(env))
 	if err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func (q Queries) Places(ctx context.Context, env domain.EnvID) ([]Place, error) 
 	for rows.Next() {
 		var p Place
 		var attrs string
-		if err := rows.Scan(&p.ID, &p.Path, &p.Name, &p.Revision, &p.Version, &attrs); err != nil {
+		if err := rows.Scan(&p.ID, &p.Path, &p.Name, &p.Revision, &p.Version, &p.At, &attrs); err != nil {
 			return nil, q.q.classify(err)
 		}
 		if p.Tags, err = tagsOf(attrs); err != nil {
