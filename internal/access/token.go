@@ -60,10 +60,15 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	}
 	row, err := s.db.TokenByHash(ctx, hash[:])
 	if err != nil {
-		if fault.KindOf(err) == fault.NotFound {
-			return nil, unknown()
+		if fault.KindOf(err) != fault.NotFound {
+			return nil, err
 		}
-		return nil, err
+		if s.onUnknown != nil {
+			if err := s.onUnknown(ctx, hash); err != nil {
+				return nil, err
+			}
+		}
+		return nil, unknown()
 	}
 	if row.RevokedAt != 0 {
 		return nil, unknown()
@@ -77,6 +82,10 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	}
 	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt,
 		Method: row.Method, AuthAt: row.AuthAt, MFAAt: row.MFAAt, Attributes: row.Attributes}
+	p.Session = row.Kind == domain.SessionToken
+	if err := s.duties(ctx, p); err != nil {
+		return nil, err
+	}
 	if p.Groups, err = groupsOf(ctx, s.db.Queries, row.PrincipalID); err != nil {
 		return nil, err
 	}
