@@ -70,7 +70,7 @@ func (s *AWS) check() error {
 		return fault.New(fault.Invalid, "an aws method needs a server id").WithHint("for example the server's host name; clients sign it").WithField("/settings/server_id", "missing or not valid")
 	case len(s.Accounts) == 0 || len(s.Accounts) > maxPatterns || slices.ContainsFunc(s.Accounts, func(a string) bool { return !awsAccount.MatchString(a) }):
 		return fault.New(fault.Invalid, "an aws method must say which accounts may log in").WithField("/settings/accounts", "want 1 to %d ids of 12 digits", maxPatterns)
-	case len(s.Endpoints) > maxAWSEndpoints || slices.ContainsFunc(s.Endpoints, func(h string) bool { return checkURL("", "https://"+h+"/") != nil || strings.Contains(h, "/") }):
+	case len(s.Endpoints) > maxAWSEndpoints || slices.ContainsFunc(s.Endpoints, func(h string) bool { return checkAddress("", "https://"+h+"/") != nil || strings.Contains(h, "/") }):
 		return fault.New(fault.Invalid, "an endpoint is not valid").WithField("/settings/endpoints", "want host names")
 	}
 	if _, err := pool(s.CA); err != nil {
@@ -99,7 +99,7 @@ type callerIdentity struct {
 // Verify implements [Verifier].
 func (v *callerIdentity) Verify(ctx context.Context, c Credential) (Evidence, error) {
 	if c.Request == nil {
-		return Evidence{}, refused("there is no signed request")
+		return Evidence{}, rejected("there is no signed request")
 	}
 	req, err := v.request(ctx, c.Request, time.Now())
 	if err != nil {
@@ -113,7 +113,7 @@ func (v *callerIdentity) Verify(ctx context.Context, c Credential) (Evidence, er
 	switch {
 	case resp.StatusCode == http.StatusOK:
 	case resp.StatusCode >= 400 && resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests:
-		return Evidence{}, refused("AWS does not take the signature")
+		return Evidence{}, rejected("AWS does not take the signature")
 	default:
 		return Evidence{}, fault.New(fault.Unavailable, "AWS answers with status %d", resp.StatusCode)
 	}
@@ -134,13 +134,13 @@ func (v *callerIdentity) Verify(ctx context.Context, c Credential) (Evidence, er
 	}
 	r := who.Result
 	if !slices.Contains(v.s.Accounts, r.Account) {
-		return Evidence{}, refused("the method does not allow this account")
+		return Evidence{}, rejected("the method does not allow this account")
 	}
 	if parts := strings.SplitN(r.ARN, ":", 6); len(parts) != 6 || parts[0] != "arn" || parts[4] != r.Account {
-		return Evidence{}, refused("AWS names no principal of this account")
+		return Evidence{}, rejected("AWS names no principal of this account")
 	}
 	if len(v.s.Principals) > 0 && !matchesAny(v.s.Principals, r.ARN) {
-		return Evidence{}, refused("the method does not allow this principal")
+		return Evidence{}, rejected("the method does not allow this principal")
 	}
 	e := Evidence{Subject: r.ARN, Attributes: map[string]string{}}
 	note(e.Attributes, "account", r.Account)
@@ -153,15 +153,15 @@ func (v *callerIdentity) Verify(ctx context.Context, c Credential) (Evidence, er
 // every part of the signature's scope, is looked at: what is asked, whom, when, and for which server.
 func (v *callerIdentity) request(ctx context.Context, in *SignedRequest, now time.Time) (*http.Request, error) {
 	if in.Method != http.MethodPost {
-		return nil, refused("the signed request is not a POST")
+		return nil, rejected("the signed request is not a POST")
 	}
 	if in.Body != CallerIdentityBody {
-		return nil, refused("the signed request does not ask for the caller's identity, and for that alone")
+		return nil, rejected("the signed request does not ask for the caller's identity, and for that alone")
 	}
 	u, err := url.Parse(in.URL)
 	if err != nil || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "" || u.Path != "/" && u.Path != "" ||
 		!awsHosts.MatchString(u.Host) && !slices.Contains(v.s.Endpoints, u.Host) {
-		return nil, refused("the signed request is not for an endpoint of AWS STS")
+		return nil, rejected("the signed request is not for an endpoint of AWS STS")
 	}
 	header, err := awsHeader(in.Header)
 	if err != nil {
@@ -171,12 +171,12 @@ func (v *callerIdentity) request(ctx context.Context, in *SignedRequest, now tim
 		return nil, err
 	}
 	if host := header.Get("Host"); host != "" && host != u.Host {
-		return nil, refused("the signed request is for another host")
+		return nil, rejected("the signed request is for another host")
 	}
 	u.Path = "/"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(in.Body))
 	if err != nil {
-		return nil, refused("the signed request cannot be sent")
+		return nil, rejected("the signed request cannot be sent")
 	}
 	header.Del("Host") // it is that of the address
 	header.Del("Content-Length")
@@ -187,19 +187,19 @@ func (v *callerIdentity) request(ctx context.Context, in *SignedRequest, now tim
 
 func awsHeader(in map[string]string) (http.Header, error) {
 	if len(in) > maxAWSHeaders {
-		return nil, refused("the signed request has more than %d headers", maxAWSHeaders)
+		return nil, rejected("the signed request has more than %d headers", maxAWSHeaders)
 	}
 	out := http.Header{}
 	for name, value := range in {
 		lower := strings.ToLower(name)
 		if !slices.Contains(awsPass, lower) {
-			return nil, refused("the signed request has a header that is not sent on")
+			return nil, rejected("the signed request has a header that is not sent on")
 		}
 		if len(value) > maxAWSHeader || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
-			return nil, refused("a header of the signed request is not valid")
+			return nil, rejected("a header of the signed request is not valid")
 		}
 		if len(out.Values(name)) > 0 {
-			return nil, refused("a header of the signed request is there twice")
+			return nil, rejected("a header of the signed request is there twice")
 		}
 		out.Set(name, value)
 	}
@@ -215,26 +215,26 @@ var (
 func (v *callerIdentity) signature(header http.Header, now time.Time) error {
 	parts := awsAuthorization.FindStringSubmatch(header.Get("Authorization"))
 	if parts == nil {
-		return refused("the request is not signed with Signature Version 4 for STS")
+		return rejected("the request is not signed with Signature Version 4 for STS")
 	}
 	signed := strings.Split(parts[2], ";")
 	for _, need := range []string{"host", "x-amz-date", strings.ToLower(ServerIDHeader)} {
 		if !slices.Contains(signed, need) {
-			return refused("the signature does not cover the header %s", need)
+			return rejected("the signature does not cover the header %s", need)
 		}
 	}
 	if header.Get("X-Amz-Security-Token") != "" && !slices.Contains(signed, "x-amz-security-token") {
-		return refused("the signature does not cover the session token")
+		return rejected("the signature does not cover the session token")
 	}
 	if header.Get(ServerIDHeader) != v.s.ServerID {
-		return refused("the request was signed for another server")
+		return rejected("the request was signed for another server")
 	}
 	at, err := time.Parse(awsDate, header.Get("X-Amz-Date"))
 	if err != nil || at.Format("20060102") != parts[1] {
-		return refused("the date of the signed request is not valid")
+		return rejected("the date of the signed request is not valid")
 	}
 	if d := now.Sub(at); d > awsWindow || d < -awsWindow {
-		return refused("the signed request is too old, or the clocks differ")
+		return rejected("the signed request is too old, or the clocks differ")
 	}
 	return nil
 }

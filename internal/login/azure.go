@@ -85,7 +85,7 @@ func (s *Azure) open(a Around) (Verifier, error) {
 func (s *Azure) identity(c claims, e *Evidence) error {
 	oid, resource := strings.ToLower(c.text("oid")), c.text("xms_mirid")
 	if len(s.Objects) > 0 && !containsFold(s.Objects, oid) {
-		return refused("the method does not allow this identity")
+		return rejected("the method does not allow this identity")
 	}
 	r := parseResource(resource)
 	for _, rule := range []struct {
@@ -93,7 +93,7 @@ func (s *Azure) identity(c claims, e *Evidence) error {
 		is      string
 	}{{s.Subscriptions, r.subscription}, {s.Groups, r.group}, {s.Resources, r.name}} {
 		if len(rule.allowed) > 0 && !containsFold(rule.allowed, rule.is) {
-			return refused("the method does not allow this resource")
+			return rejected("the method does not allow this resource")
 		}
 	}
 	note(e.Attributes, "oid", oid)

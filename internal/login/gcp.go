@@ -68,7 +68,7 @@ func (s *GCP) open(a Around) (Verifier, error) {
 func (s *GCP) account(c claims, e *Evidence) error {
 	email := c.text("email")
 	if len(s.Accounts) > 0 && !matchesAny(s.Accounts, email) {
-		return refused("the method does not allow this service account")
+		return rejected("the method does not allow this service account")
 	}
 	// The address ends with the project's id, but only Google makes addresses of this form; others are of people, or of
 	// Google's own accounts, whose project stands nowhere but in the claims.
@@ -80,7 +80,7 @@ func (s *GCP) account(c claims, e *Evidence) error {
 		}
 	}
 	if len(s.Projects) > 0 && (project == "" || !slices.Contains(s.Projects, project)) {
-		return refused("the method does not allow this project")
+		return rejected("the method does not allow this project")
 	}
 	note(e.Attributes, "email", email)
 	note(e.Attributes, "project", project)

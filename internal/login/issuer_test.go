@@ -30,8 +30,8 @@ import (
 // testSecret is what the tests of HS256 sign with.
 const testSecret = "test-value-shared-secret-of-at-least-32-bytes"
 
-// issuer signs tokens and serves its keys over TLS.
-type issuer struct {
+// tokenIssuer signs tokens and serves its keys over TLS.
+type tokenIssuer struct {
 	url, ca string
 	rsa     *rsa.PrivateKey
 	ec      *ecdsa.PrivateKey
@@ -52,9 +52,9 @@ var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-func newIssuerServer(t *testing.T) *issuer {
+func newIssuerServer(t *testing.T) *tokenIssuer {
 	t.Helper()
-	i := &issuer{rsa: rsaKey()}
+	i := &tokenIssuer{rsa: rsaKey()}
 	i.ec, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	_, i.ed, _ = ed25519.GenerateKey(rand.Reader)
 	i.keys = []jose.JSONWebKey{
@@ -90,13 +90,13 @@ func newIssuerServer(t *testing.T) *issuer {
 	return i
 }
 
-func (i *issuer) asked() int {
+func (i *tokenIssuer) asked() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.calls
 }
 
-func (i *issuer) set(f func()) {
+func (i *tokenIssuer) set(f func()) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	f()
@@ -132,11 +132,11 @@ func opened(t *testing.T, kind Kind, settings any, a Around) Verifier {
 	return v
 }
 
-func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+func base64url(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 // sign makes a JWT from the texts of header and claims, whatever they are.
-func (i *issuer) sign(alg, header, claims string) string {
-	text := b64([]byte(header)) + "." + b64([]byte(claims))
+func (i *tokenIssuer) sign(alg, header, claims string) string {
+	text := base64url([]byte(header)) + "." + base64url([]byte(claims))
 	digest := sha256.Sum256([]byte(text))
 	var sig []byte
 	switch alg {
@@ -150,7 +150,7 @@ func (i *issuer) sign(alg, header, claims string) string {
 	case "EdDSA":
 		sig = ed25519.Sign(i.ed, []byte(text))
 	}
-	return text + "." + b64(sig)
+	return text + "." + base64url(sig)
 }
 
 func mac(key, text string) []byte {

@@ -39,7 +39,7 @@ func (s *PublishedJWT) check() error {
 		return fault.New(fault.Invalid, "a jwks method needs either the address of a key set or the set itself").WithField("/settings/jwks_url", "want one of jwks_url and jwks")
 	}
 	if s.URL != "" {
-		if err := checkURL("/settings/jwks_url", s.URL); err != nil {
+		if err := checkAddress("/settings/jwks_url", s.URL); err != nil {
 			return err
 		}
 	} else if _, err := parseKeys([]byte(s.Keys)); err != nil {
@@ -103,7 +103,7 @@ func (v *keyedJWT) Verify(ctx context.Context, c Credential) (Evidence, error) {
 		return Evidence{}, err
 	}
 	if iss, ok := t.claims["iss"].(string); !ok || iss != v.rules.Issuer {
-		return Evidence{}, refused("it is not of the issuer that the method trusts")
+		return Evidence{}, rejected("it is not of the issuer that the method trusts")
 	}
 	keys, err := v.keys(ctx, t.header.Kid)
 	if err != nil {
@@ -113,7 +113,7 @@ func (v *keyedJWT) Verify(ctx context.Context, c Credential) (Evidence, error) {
 	if !slices.ContainsFunc(keys, func(k jose.JSONWebKey) bool {
 		return (t.header.Kid == "" || k.KeyID == t.header.Kid) && fits(k, alg) && t.signedBy(k.Key, []jose.SignatureAlgorithm{alg})
 	}) {
-		return Evidence{}, refused("no key of the issuer made its signature")
+		return Evidence{}, rejected("no key of the issuer made its signature")
 	}
 	e, err := v.rules.accept(t.claims, now)
 	if err == nil && v.also != nil {

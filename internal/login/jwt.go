@@ -79,48 +79,48 @@ type token struct {
 // the list, no key of its own.
 func parse(v sensitive.Value, algs []jose.SignatureAlgorithm) (token, error) {
 	if v.Len() == 0 {
-		return token{}, refused("there is no token")
+		return token{}, rejected("there is no token")
 	}
 	if v.Len() > MaxJWT {
-		return token{}, refused("the token is longer than %d bytes", MaxJWT)
+		return token{}, rejected("the token is longer than %d bytes", MaxJWT)
 	}
 	t := token{text: string(v.Reveal())}
 	parts := strings.Split(t.text, ".")
 	if len(parts) != 3 {
-		return token{}, refused("it is not a JWT: want three parts")
+		return token{}, rejected("it is not a JWT: want three parts")
 	}
 	var raw [3][]byte
 	for i, part := range parts {
 		b, err := base64.RawURLEncoding.Strict().DecodeString(part)
 		if err != nil || strings.ContainsAny(part, "\r\n") || len(b) == 0 {
-			return token{}, refused("it is not a JWT: not canonical base64url, or a part is empty")
+			return token{}, rejected("it is not a JWT: not canonical base64url, or a part is empty")
 		}
 		raw[i] = b
 	}
 	var head map[string]any
 	if err := json.Unmarshal(raw[0], &head); err != nil { // refuses names that come twice and text that is not UTF-8
-		return token{}, refused("its header is not valid JSON")
+		return token{}, rejected("its header is not valid JSON")
 	}
 	for _, name := range forbidden {
 		if _, there := head[name]; there {
-			return token{}, refused("its header holds %s, which is never trusted", name)
+			return token{}, rejected("its header holds %s, which is never trusted", name)
 		}
 	}
 	alg, ok := head["alg"].(string)
 	if !ok || !slices.Contains(algs, jose.SignatureAlgorithm(alg)) {
-		return token{}, refused("its algorithm is not one that the method allows")
+		return token{}, rejected("its algorithm is not one that the method allows")
 	}
 	t.header.Alg = alg
 	if kid, there := head["kid"]; there {
 		if t.header.Kid, ok = kid.(string); !ok || len(t.header.Kid) > maxKid {
-			return token{}, refused("its key id is not valid")
+			return token{}, rejected("its key id is not valid")
 		}
 	}
 	if err := json.Unmarshal(raw[1], &t.claims); err != nil || t.claims == nil {
-		return token{}, refused("its claims are not valid JSON, or one comes twice")
+		return token{}, rejected("its claims are not valid JSON, or one comes twice")
 	}
 	if depth(t.claims) > maxNested {
-		return token{}, refused("its claims are nested too deep")
+		return token{}, rejected("its claims are nested too deep")
 	}
 	return t, nil
 }
@@ -141,10 +141,10 @@ func (r *Rules) accept(c claims, now time.Time) (Evidence, error) {
 		return Evidence{}, err
 	}
 	if iss, ok := c["iss"].(string); !ok || iss != r.Issuer {
-		return Evidence{}, refused("it is not of the issuer that the method trusts")
+		return Evidence{}, rejected("it is not of the issuer that the method trusts")
 	}
 	if !anyOf(c.list("aud"), r.Audience) {
-		return Evidence{}, refused("it was made for another audience")
+		return Evidence{}, rejected("it was made for another audience")
 	}
 	facts, err := r.Bound.match(c)
 	if err != nil {
@@ -160,25 +160,25 @@ func (r *Rules) accept(c claims, now time.Time) (Evidence, error) {
 func (r *Rules) times(c claims, now time.Time) error {
 	exp, ok := c.time("exp")
 	if !ok {
-		return refused("it does not say when it ends")
+		return rejected("it does not say when it ends")
 	}
 	if !now.Before(exp.Add(leeway)) {
-		return refused("it has expired")
+		return rejected("it has expired")
 	}
 	if exp.Sub(now) > time.Duration(r.MaxLifetime)+leeway {
-		return refused("it lives longer than the method allows")
+		return rejected("it lives longer than the method allows")
 	}
 	if _, there := c["nbf"]; there {
 		if nbf, ok := c.time("nbf"); !ok || now.Add(leeway).Before(nbf) {
-			return refused("it is not valid yet")
+			return rejected("it is not valid yet")
 		}
 	}
 	iat, ok := c.time("iat")
 	if _, there := c["iat"]; there && (!ok || now.Add(leeway).Before(iat)) {
-		return refused("it was issued in the future")
+		return rejected("it was issued in the future")
 	}
 	if r.MaxAge > 0 && (!ok || now.Sub(iat) > time.Duration(r.MaxAge)+leeway) {
-		return refused("it is older than the method allows")
+		return rejected("it is older than the method allows")
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func (s *sharedJWT) Verify(_ context.Context, c Credential) (Evidence, error) {
 		}
 	}
 	if !good {
-		return Evidence{}, refused("its signature is not right")
+		return Evidence{}, rejected("its signature is not right")
 	}
 	return s.rules.accept(t.claims, time.Now())
 }

@@ -18,19 +18,19 @@ type jwtMethod struct {
 	name     string
 	kind     Kind
 	alg      string
-	settings func(*issuer) any
-	claims   func(*issuer) map[string]any // without times
+	settings func(*tokenIssuer) any
+	claims   func(*tokenIssuer) map[string]any // without times
 	secrets  []string
 	subject  string
 }
 
 const testAudience = "https://keyturn.example.test"
 
-func standard(i *issuer, sub string) map[string]any {
+func standard(i *tokenIssuer, sub string) map[string]any {
 	return map[string]any{"iss": i.url, "aud": testAudience, "sub": sub}
 }
 
-func rulesOf(i *issuer, more map[string]any) map[string]any {
+func rulesOf(i *tokenIssuer, more map[string]any) map[string]any {
 	out := map[string]any{"issuer": i.url, "audience": []string{testAudience}, "bound": map[string][]string{"sub": {"service:*"}}}
 	maps.Copy(out, more)
 	return out
@@ -41,71 +41,71 @@ const testTenant = "72f988bf-86f1-41af-91ab-2d7cd011db47"
 // jwtMethods are all that take JWTs; every attack is tried on each.
 var jwtMethods = []jwtMethod{
 	{name: "shared secret", kind: KindJWT, alg: "HS256", secrets: []string{testSecret}, subject: "service:backend",
-		settings: func(i *issuer) any { return rulesOf(i, nil) },
-		claims:   func(i *issuer) map[string]any { return standard(i, "service:backend") }},
+		settings: func(i *tokenIssuer) any { return rulesOf(i, nil) },
+		claims:   func(i *tokenIssuer) map[string]any { return standard(i, "service:backend") }},
 	{name: "key set, RS256", kind: KindJWKS, alg: "RS256", subject: "service:backend",
-		settings: func(i *issuer) any { return rulesOf(i, map[string]any{"jwks_url": i.url + "/keys", "ca": i.ca}) },
-		claims:   func(i *issuer) map[string]any { return standard(i, "service:backend") }},
+		settings: func(i *tokenIssuer) any { return rulesOf(i, map[string]any{"jwks_url": i.url + "/keys", "ca": i.ca}) },
+		claims:   func(i *tokenIssuer) map[string]any { return standard(i, "service:backend") }},
 	{name: "key set, ES256", kind: KindJWKS, alg: "ES256", subject: "service:backend",
-		settings: func(i *issuer) any {
+		settings: func(i *tokenIssuer) any {
 			return rulesOf(i, map[string]any{"jwks_url": i.url + "/keys", "ca": i.ca, "algorithms": []string{"ES256"}})
 		},
-		claims: func(i *issuer) map[string]any { return standard(i, "service:backend") }},
+		claims: func(i *tokenIssuer) map[string]any { return standard(i, "service:backend") }},
 	{name: "key set, EdDSA", kind: KindJWKS, alg: "EdDSA", subject: "service:backend",
-		settings: func(i *issuer) any {
+		settings: func(i *tokenIssuer) any {
 			return rulesOf(i, map[string]any{"jwks_url": i.url + "/keys", "ca": i.ca, "algorithms": []string{"EdDSA"}})
 		},
-		claims: func(i *issuer) map[string]any { return standard(i, "service:backend") }},
+		claims: func(i *tokenIssuer) map[string]any { return standard(i, "service:backend") }},
 	{name: "key set in the settings", kind: KindJWKS, alg: "RS256", subject: "service:backend",
-		settings: func(i *issuer) any {
+		settings: func(i *tokenIssuer) any {
 			return rulesOf(i, map[string]any{"jwks": textOf(jose.JSONWebKeySet{Keys: i.keys})})
 		},
-		claims: func(i *issuer) map[string]any { return standard(i, "service:backend") }},
+		claims: func(i *tokenIssuer) map[string]any { return standard(i, "service:backend") }},
 	{name: "github", kind: KindGitHub, alg: "RS256", subject: "repo:acme/shop:environment:prod",
-		settings: func(i *issuer) any {
+		settings: func(i *tokenIssuer) any {
 			return map[string]any{"issuer": i.url, "ca": i.ca, "audience": []string{testAudience},
 				"bound": map[string][]string{"repository": {"acme/*"}, "ref": {"refs/heads/main", "refs/tags/**"}, "environment": {"prod"}}}
 		},
-		claims: func(i *issuer) map[string]any {
+		claims: func(i *tokenIssuer) map[string]any {
 			c := standard(i, "repo:acme/shop:environment:prod")
 			maps.Copy(c, map[string]any{"repository": "acme/shop", "repository_owner": "acme", "ref": "refs/heads/main", "environment": "prod", "actor": "dev", "run_id": "1"})
 			return c
 		}},
 	{name: "gitlab", kind: KindGitLab, alg: "RS256", subject: "project_path:acme/shop:ref_type:branch:ref:main",
-		settings: func(i *issuer) any {
+		settings: func(i *tokenIssuer) any {
 			return map[string]any{"issuer": i.url, "ca": i.ca, "audience": []string{testAudience},
 				"bound": map[string][]string{"project_path": {"acme/shop"}, "ref_protected": {"true"}}}
 		},
-		claims: func(i *issuer) map[string]any {
+		claims: func(i *tokenIssuer) map[string]any {
 			c := standard(i, "project_path:acme/shop:ref_type:branch:ref:main")
 			maps.Copy(c, map[string]any{"project_path": "acme/shop", "namespace_path": "acme", "ref": "main", "ref_protected": "true"})
 			return c
 		}},
 	{name: "oidc", kind: KindOIDC, alg: "RS256", subject: "service:backend",
-		settings: func(i *issuer) any { return rulesOf(i, map[string]any{"ca": i.ca}) },
-		claims:   func(i *issuer) map[string]any { return standard(i, "service:backend") }},
+		settings: func(i *tokenIssuer) any { return rulesOf(i, map[string]any{"ca": i.ca}) },
+		claims:   func(i *tokenIssuer) map[string]any { return standard(i, "service:backend") }},
 	{name: "kubernetes by keys", kind: KindKubernetes, alg: "RS256", subject: "system:serviceaccount:shop:backend",
-		settings: func(i *issuer) any {
+		settings: func(i *tokenIssuer) any {
 			return map[string]any{"issuer": i.url, "ca": i.ca, "audience": []string{testAudience}, "namespaces": []string{"shop"}, "service_accounts": []string{"back*"}}
 		},
-		claims: func(i *issuer) map[string]any {
+		claims: func(i *tokenIssuer) map[string]any {
 			c := standard(i, "system:serviceaccount:shop:backend")
 			c["kubernetes.io"] = map[string]any{"namespace": "shop", "serviceaccount": map[string]any{"name": "backend", "uid": "u"}, "pod": map[string]any{"name": "backend-1"}}
 			return c
 		}},
 	{name: "gcp", kind: KindGCP, alg: "RS256", subject: "1234567890",
-		settings: func(i *issuer) any {
+		settings: func(i *tokenIssuer) any {
 			return map[string]any{"jwks_url": i.url + "/keys", "ca": i.ca, "audience": []string{testAudience}, "service_accounts": []string{"deploy@shop-prod.iam.gserviceaccount.com"},
 				"projects": []string{"shop-prod"}}
 		},
-		claims: func(i *issuer) map[string]any {
+		claims: func(i *tokenIssuer) map[string]any {
 			return map[string]any{"iss": googleIssuer, "aud": testAudience, "sub": "1234567890", "email": "deploy@shop-prod.iam.gserviceaccount.com", "email_verified": true}
 		}},
 	{name: "azure", kind: KindAzure, alg: "RS256", subject: "object",
-		settings: func(i *issuer) any {
+		settings: func(i *tokenIssuer) any {
 			return map[string]any{"tenant": testTenant, "login": i.url, "ca": i.ca, "audience": []string{testAudience}, "subscriptions": []string{"SUB-1"}, "resource_groups": []string{"shop"}}
 		},
-		claims: func(i *issuer) map[string]any {
+		claims: func(i *tokenIssuer) map[string]any {
 			return map[string]any{"iss": "https://sts.windows.net/" + testTenant + "/", "aud": testAudience, "sub": "object", "tid": testTenant, "oid": "11111111-2222-3333-4444-555555555555",
 				"xms_mirid": "/subscriptions/sub-1/resourcegroups/Shop/providers/Microsoft.Compute/virtualMachines/web-1"}
 		}},
@@ -115,24 +115,24 @@ var jwtMethods = []jwtMethod{
 type attack struct {
 	name  string
 	words string
-	token func(i *issuer, m jwtMethod, claims map[string]any) string
+	token func(i *tokenIssuer, m jwtMethod, claims map[string]any) string
 }
 
-func signed(f func(claims map[string]any)) func(*issuer, jwtMethod, map[string]any) string {
-	return func(i *issuer, m jwtMethod, c map[string]any) string {
+func tampered(f func(claims map[string]any)) func(*tokenIssuer, jwtMethod, map[string]any) string {
+	return func(i *tokenIssuer, m jwtMethod, c map[string]any) string {
 		f(c)
 		return i.sign(m.alg, headerOf(m.alg), textOf(c))
 	}
 }
 
-func withHeader(header string) func(*issuer, jwtMethod, map[string]any) string {
-	return func(i *issuer, m jwtMethod, c map[string]any) string {
+func withHeader(header string) func(*tokenIssuer, jwtMethod, map[string]any) string {
+	return func(i *tokenIssuer, m jwtMethod, c map[string]any) string {
 		return i.sign(m.alg, strings.NewReplacer("ALG", m.alg, "KID", kids[m.alg]).Replace(header), textOf(c))
 	}
 }
 
-func mangled(f func(parts []string) string) func(*issuer, jwtMethod, map[string]any) string {
-	return func(i *issuer, m jwtMethod, c map[string]any) string {
+func mangled(f func(parts []string) string) func(*tokenIssuer, jwtMethod, map[string]any) string {
+	return func(i *tokenIssuer, m jwtMethod, c map[string]any) string {
 		return f(strings.Split(i.sign(m.alg, headerOf(m.alg), textOf(c)), "."))
 	}
 }
@@ -143,27 +143,27 @@ func publicPEM(key *rsa.PublicKey) string {
 }
 
 var attacks = []attack{
-	{"alg none", "algorithm", func(_ *issuer, m jwtMethod, c map[string]any) string {
-		return b64([]byte(`{"alg":"none"}`)) + "." + b64([]byte(textOf(c))) + "." + b64([]byte("x"))
+	{"alg none", "algorithm", func(_ *tokenIssuer, m jwtMethod, c map[string]any) string {
+		return base64url([]byte(`{"alg":"none"}`)) + "." + base64url([]byte(textOf(c))) + "." + base64url([]byte("x"))
 	}},
-	{"alg none without a signature", "not a JWT", func(_ *issuer, m jwtMethod, c map[string]any) string {
-		return b64([]byte(`{"alg":"none"}`)) + "." + b64([]byte(textOf(c))) + "."
+	{"alg none without a signature", "not a JWT", func(_ *tokenIssuer, m jwtMethod, c map[string]any) string {
+		return base64url([]byte(`{"alg":"none"}`)) + "." + base64url([]byte(textOf(c))) + "."
 	}},
 	{"alg None in other letters", "algorithm", withHeader(`{"alg":"nOnE","kid":"KID"}`)},
-	{"alg of another method", "algorithm", func(i *issuer, m jwtMethod, c map[string]any) string {
+	{"alg of another method", "algorithm", func(i *tokenIssuer, m jwtMethod, c map[string]any) string {
 		other := map[bool]string{true: "RS256", false: "HS256"}[m.alg == "HS256"]
 		return i.sign(other, headerOf(other), textOf(c))
 	}},
-	{"public key as HMAC secret", "algorithm", func(i *issuer, m jwtMethod, c map[string]any) string {
+	{"public key as HMAC secret", "algorithm", func(i *tokenIssuer, m jwtMethod, c map[string]any) string {
 		if m.alg == "HS256" { // the other way round: an RSA signature where a secret is expected
 			return i.sign("RS256", headerOf("RS256"), textOf(c))
 		}
-		text := b64([]byte(headerOf("HS256"))) + "." + b64([]byte(textOf(c)))
-		return text + "." + b64(mac(publicPEM(&i.rsa.PublicKey), text))
+		text := base64url([]byte(headerOf("HS256"))) + "." + base64url([]byte(textOf(c)))
+		return text + "." + base64url(mac(publicPEM(&i.rsa.PublicKey), text))
 	}},
 	{"alg is a list", "algorithm", withHeader(`{"alg":["ALG"],"kid":"KID"}`)},
 	{"no alg", "algorithm", withHeader(`{"kid":"KID"}`)},
-	{"key in the header", "jwk", func(i *issuer, m jwtMethod, c map[string]any) string {
+	{"key in the header", "jwk", func(i *tokenIssuer, m jwtMethod, c map[string]any) string {
 		key := textOf(jose.JSONWebKey{Key: i.rsa.Public(), KeyID: "mine"})
 		return i.sign(m.alg, `{"alg":"`+m.alg+`","kid":"mine","jwk":`+key+`}`, textOf(c))
 	}},
@@ -177,43 +177,43 @@ var attacks = []attack{
 	{"kid is huge", "key id", withHeader(`{"alg":"ALG","kid":"` + strings.Repeat("k", 300) + `"}`)},
 	{"alg twice in the header", "header", withHeader(`{"alg":"none","alg":"ALG","kid":"KID"}`)},
 	{"header is no object", "header", withHeader(`["ALG"]`)},
-	{"wrong audience", "", signed(func(c map[string]any) { c["aud"] = "https://other.example.test" })},
-	{"audience with a slash more", "", signed(func(c map[string]any) { c["aud"] = testAudience + "/" })},
-	{"audience missing", "", signed(func(c map[string]any) { delete(c, "aud") })},
-	{"audience is an object", "", signed(func(c map[string]any) { c["aud"] = map[string]any{testAudience: 1} })},
-	{"audience list with a number", "", signed(func(c map[string]any) { c["aud"] = []any{testAudience, 7} })},
-	{"wrong issuer", "issuer", signed(func(c map[string]any) { c["iss"] = "https://evil.example.test" })},
-	{"issuer with a slash more", "issuer", signed(func(c map[string]any) { c["iss"] = c["iss"].(string) + "/" })},
-	{"issuer missing", "issuer", signed(func(c map[string]any) { delete(c, "iss") })},
-	{"issuer is a list", "issuer", signed(func(c map[string]any) { c["iss"] = []any{c["iss"]} })},
-	{"expired", "expired", signed(func(c map[string]any) { c["exp"] = unix(-time.Minute) })},
-	{"no end", "when it ends", signed(func(c map[string]any) { delete(c, "exp") })},
-	{"end is a text", "when it ends", signed(func(c map[string]any) { c["exp"] = "9999999999" })},
-	{"end is null", "when it ends", signed(func(c map[string]any) { c["exp"] = nil })},
-	{"far future", "longer", signed(func(c map[string]any) { c["exp"] = unix(10 * 365 * 24 * time.Hour) })},
-	{"end beyond all calendars", "when it ends", signed(func(c map[string]any) { c["exp"] = 1e300 })},
-	{"not valid yet", "not valid yet", signed(func(c map[string]any) { c["nbf"] = unix(5 * time.Minute) })},
-	{"not before is a text", "not valid yet", signed(func(c map[string]any) { c["nbf"] = "0" })},
-	{"issued in the future", "future", signed(func(c map[string]any) { c["iat"] = unix(5 * time.Minute) })},
-	{"1 MB", "longer than", signed(func(c map[string]any) { c["pad"] = strings.Repeat("x", 1<<20) })},
-	{"claims twice", "twice", func(i *issuer, m jwtMethod, c map[string]any) string {
+	{"wrong audience", "", tampered(func(c map[string]any) { c["aud"] = "https://other.example.test" })},
+	{"audience with a slash more", "", tampered(func(c map[string]any) { c["aud"] = testAudience + "/" })},
+	{"audience missing", "", tampered(func(c map[string]any) { delete(c, "aud") })},
+	{"audience is an object", "", tampered(func(c map[string]any) { c["aud"] = map[string]any{testAudience: 1} })},
+	{"audience list with a number", "", tampered(func(c map[string]any) { c["aud"] = []any{testAudience, 7} })},
+	{"wrong issuer", "issuer", tampered(func(c map[string]any) { c["iss"] = "https://evil.example.test" })},
+	{"issuer with a slash more", "issuer", tampered(func(c map[string]any) { c["iss"] = c["iss"].(string) + "/" })},
+	{"issuer missing", "issuer", tampered(func(c map[string]any) { delete(c, "iss") })},
+	{"issuer is a list", "issuer", tampered(func(c map[string]any) { c["iss"] = []any{c["iss"]} })},
+	{"expired", "expired", tampered(func(c map[string]any) { c["exp"] = unix(-time.Minute) })},
+	{"no end", "when it ends", tampered(func(c map[string]any) { delete(c, "exp") })},
+	{"end is a text", "when it ends", tampered(func(c map[string]any) { c["exp"] = "9999999999" })},
+	{"end is null", "when it ends", tampered(func(c map[string]any) { c["exp"] = nil })},
+	{"far future", "longer", tampered(func(c map[string]any) { c["exp"] = unix(10 * 365 * 24 * time.Hour) })},
+	{"end beyond all calendars", "when it ends", tampered(func(c map[string]any) { c["exp"] = 1e300 })},
+	{"not valid yet", "not valid yet", tampered(func(c map[string]any) { c["nbf"] = unix(5 * time.Minute) })},
+	{"not before is a text", "not valid yet", tampered(func(c map[string]any) { c["nbf"] = "0" })},
+	{"issued in the future", "future", tampered(func(c map[string]any) { c["iat"] = unix(5 * time.Minute) })},
+	{"1 MB", "longer than", tampered(func(c map[string]any) { c["pad"] = strings.Repeat("x", 1<<20) })},
+	{"claims twice", "twice", func(i *tokenIssuer, m jwtMethod, c map[string]any) string {
 		text := textOf(c)
 		return i.sign(m.alg, headerOf(m.alg), `{"aud":"https://other.example.test",`+text[1:])
 	}},
-	{"nested very deep", "", signed(func(c map[string]any) {
+	{"nested very deep", "", tampered(func(c map[string]any) {
 		var deep any = "x"
 		for range 200 {
 			deep = []any{deep}
 		}
 		c["deep"] = deep
 	})},
-	{"claims are a list", "claims", func(i *issuer, m jwtMethod, c map[string]any) string {
+	{"claims are a list", "claims", func(i *tokenIssuer, m jwtMethod, c map[string]any) string {
 		return i.sign(m.alg, headerOf(m.alg), "["+textOf(c)+"]")
 	}},
-	{"something after the claims", "claims", func(i *issuer, m jwtMethod, c map[string]any) string {
+	{"something after the claims", "claims", func(i *tokenIssuer, m jwtMethod, c map[string]any) string {
 		return i.sign(m.alg, headerOf(m.alg), textOf(c)+"{}")
 	}},
-	{"claims not UTF-8", "claims", func(i *issuer, m jwtMethod, c map[string]any) string {
+	{"claims not UTF-8", "claims", func(i *tokenIssuer, m jwtMethod, c map[string]any) string {
 		return i.sign(m.alg, headerOf(m.alg), strings.Replace(textOf(c), `"iss"`, "\"\xff\":1,\"iss\"", 1))
 	}},
 	{"padded base64", "base64url", mangled(func(p []string) string { return p[0] + "=." + p[1] + "." + p[2] })},
@@ -224,14 +224,14 @@ var attacks = []attack{
 	{"JSON serialisation", "three parts", mangled(func(p []string) string {
 		return `{"protected":"` + p[0] + `","payload":"` + p[1] + `","signature":"` + p[2] + `"}`
 	})},
-	{"other claims under the signature", "", func(i *issuer, m jwtMethod, c map[string]any) string {
+	{"other claims under the signature", "", func(i *tokenIssuer, m jwtMethod, c map[string]any) string {
 		p := strings.Split(i.sign(m.alg, headerOf(m.alg), textOf(c)), ".")
 		c["sub"] = "service:admin"
-		return p[0] + "." + b64([]byte(textOf(c))) + "." + p[2]
+		return p[0] + "." + base64url([]byte(textOf(c))) + "." + p[2]
 	}},
 	{"signature cut short", "", mangled(func(p []string) string { return p[0] + "." + p[1] + "." + p[2][:len(p[2])-8] })},
-	{"empty", "no token", func(*issuer, jwtMethod, map[string]any) string { return "" }},
-	{"not a token", "three parts", func(*issuer, jwtMethod, map[string]any) string { return "eyJ" }},
+	{"empty", "no token", func(*tokenIssuer, jwtMethod, map[string]any) string { return "" }},
+	{"not a token", "three parts", func(*tokenIssuer, jwtMethod, map[string]any) string { return "eyJ" }},
 }
 
 // trailing sets bits at the end of a base64 text that decode to nothing; a text without such bits it breaks.
@@ -280,9 +280,9 @@ func TestOneSharedSecretFollowsTheOther(t *testing.T) {
 	c := m.claims(i)
 	c["exp"] = unix(time.Minute)
 	old := i.sign("HS256", headerOf("HS256"), textOf(c))
-	text := b64([]byte(headerOf("HS256"))) + "." + b64([]byte(textOf(c)))
+	text := base64url([]byte(headerOf("HS256"))) + "." + base64url([]byte(textOf(c)))
 	const next = "test-value-another-shared-secret-that-follows"
-	fresh := text + "." + b64(mac(next, text))
+	fresh := text + "." + base64url(mac(next, text))
 
 	both := opened(t, KindJWT, m.settings(i), around(t, next, testSecret))
 	for _, token := range []string{old, fresh} {
@@ -432,7 +432,7 @@ func TestSettingsThatWouldLetAnybodyInAreRefused(t *testing.T) {
 }
 
 func FuzzJWT(f *testing.F) {
-	i := &issuer{url: "https://issuer.example.test"}
+	i := &tokenIssuer{url: "https://issuer.example.test"}
 	m := jwtMethods[0]
 	c := m.claims(i)
 	c["exp"] = int64(4_000_000_000)

@@ -84,7 +84,7 @@ func newSource(a Around, address, ca string) (*source, error) {
 	return a.Keys.source(a.Calls, address, ca, false)
 }
 
-func newIssuer(a Around, issuer, ca string) (*source, error) {
+func newIssuerSource(a Around, issuer, ca string) (*source, error) {
 	return a.Keys.source(a.Calls, issuer, ca, true)
 }
 
@@ -115,7 +115,7 @@ func (s *source) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error
 		if s.keys != nil && age < keysLast {
 			return s.keys, nil
 		}
-		return nil, unreachable(nil)
+		return nil, noKeys(nil)
 	}
 	s.tried = now
 	keys, err := s.fetch(ctx)
@@ -135,7 +135,7 @@ func asDenied(cause error) (*fault.Error, bool) {
 	return f, ok && f.Kind == fault.Denied
 }
 
-func unreachable(cause error) error {
+func noKeys(cause error) error {
 	if f, ok := asDenied(cause); ok {
 		return f
 	}
@@ -156,7 +156,7 @@ func (s *source) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	}
 	keys, err := parseKeys(body)
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, noKeys(err)
 	}
 	return keys, nil
 }
@@ -172,13 +172,13 @@ func (s *source) where(ctx context.Context) (string, error) {
 		Keys   string `json:"jwks_uri"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return "", unreachable(err)
+		return "", noKeys(err)
 	}
 	if doc.Issuer != s.url {
 		return "", fault.New(fault.Unavailable, "the issuer's own document is of another issuer").WithHint("write the issuer as it is in its discovery document, to the last slash")
 	}
-	if err := checkURL("jwks_uri", doc.Keys); err != nil {
-		return "", unreachable(err)
+	if err := checkAddress("jwks_uri", doc.Keys); err != nil {
+		return "", noKeys(err)
 	}
 	return doc.Keys, nil
 }
@@ -193,7 +193,7 @@ func trimSlash(s string) string {
 func (s *source) get(ctx context.Context, at string, limit int64) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, noKeys(err)
 	}
 	req.Header.Set("Accept", "application/json, application/jwk-set+json")
 	if s.bearer != nil {
@@ -201,7 +201,7 @@ func (s *source) get(ctx context.Context, at string, limit int64) ([]byte, error
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, noKeys(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -244,8 +244,8 @@ func parseKeys(text []byte) ([]jose.JSONWebKey, error) {
 	return out, nil
 }
 
-// checkURL wants https, or http to this very machine; no user, no query, no fragment.
-func checkURL(field, address string) error {
+// checkAddress wants https, or http to this very machine; no user, no query, no fragment.
+func checkAddress(field, address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || len(address) > 1024 {
 		return fault.New(fault.Invalid, "an address is not valid").WithField(field, "want https://HOST/PATH without user, query and fragment")

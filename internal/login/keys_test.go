@@ -18,7 +18,7 @@ import (
 	"github.com/keyturn/keyturn/internal/outbound"
 )
 
-func keyed(t *testing.T, i *issuer, a Around) (Verifier, func(kid string) string) {
+func keyed(t *testing.T, i *tokenIssuer, a Around) (Verifier, func(kid string) string) {
 	t.Helper()
 	v := opened(t, KindJWKS, rulesOf(i, map[string]any{"jwks_url": i.url + "/keys", "ca": i.ca}), a)
 	return v, func(kid string) string {

@@ -55,10 +55,10 @@ func (s *Kubernetes) check() error {
 		if _, err := pool(s.CA); err != nil {
 			return err
 		}
-		return checkURL("/settings/server", s.Server)
+		return checkAddress("/settings/server", s.Server)
 	}
 	if s.Static == "" && s.KeySet == "" {
-		if err := checkURL("/settings/issuer", s.Issuer); err != nil {
+		if err := checkAddress("/settings/issuer", s.Issuer); err != nil {
 			return err
 		}
 	}
@@ -96,7 +96,7 @@ func (s *Kubernetes) open(a Around) (Verifier, error) {
 		}
 		keyed := v.(*keyedJWT)
 		if s.KeySet == "" && s.Static == "" {
-			at, err := newIssuer(a, s.Issuer, s.CA)
+			at, err := newIssuerSource(a, s.Issuer, s.CA)
 			if err != nil {
 				return nil, err
 			}
@@ -121,7 +121,7 @@ func (s *Kubernetes) open(a Around) (Verifier, error) {
 func (s *Kubernetes) account(c claims, e *Evidence) error {
 	namespace, name := c.text("/kubernetes.io/namespace"), c.text("/kubernetes.io/serviceaccount/name")
 	if e.Subject != accountPrefix+namespace+":"+name {
-		return refused("its subject is not its service account")
+		return rejected("its subject is not its service account")
 	}
 	s.noteAccount(e.Attributes, namespace, name)
 	note(e.Attributes, "pod", c.text("/kubernetes.io/pod/name"))
@@ -177,32 +177,32 @@ type (
 func (v *tokenReview) Verify(ctx context.Context, c Credential) (Evidence, error) {
 	switch n := c.Token.Len(); {
 	case n == 0:
-		return Evidence{}, refused("there is no token")
+		return Evidence{}, rejected("there is no token")
 	case n > MaxJWT:
-		return Evidence{}, refused("the token is longer than %d bytes", MaxJWT)
+		return Evidence{}, rejected("the token is longer than %d bytes", MaxJWT)
 	}
 	text := string(c.Token.Reveal())
 	if strings.Count(text, ".") != 2 || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return Evidence{}, refused("it is not a service account token")
+		return Evidence{}, rejected("it is not a service account token")
 	}
 	status, err := v.ask(ctx, text)
 	if err != nil {
 		return Evidence{}, err
 	}
 	if !status.Authenticated || status.Error != "" {
-		return Evidence{}, refused("the API server does not know the token")
+		return Evidence{}, rejected("the API server does not know the token")
 	}
 	// An API server that knows nothing of audiences answers without them, and would take tokens made for others.
 	if !anyOf(status.Audiences, v.s.Audience) {
-		return Evidence{}, refused("it was made for another audience")
+		return Evidence{}, rejected("it was made for another audience")
 	}
 	rest, ok := strings.CutPrefix(status.User.Username, accountPrefix)
 	namespace, name, both := strings.Cut(rest, ":")
 	if !ok || !both || namespace == "" || name == "" || strings.Contains(name, ":") {
-		return Evidence{}, refused("it is not of a service account")
+		return Evidence{}, rejected("it is not of a service account")
 	}
 	if !matchesAny(v.s.Namespaces, namespace) || !matchesAny(v.s.Accounts, name) {
-		return Evidence{}, refused("the method does not allow this service account")
+		return Evidence{}, rejected("the method does not allow this service account")
 	}
 	e := Evidence{Subject: status.User.Username, Attributes: map[string]string{}}
 	v.s.noteAccount(e.Attributes, namespace, name)
@@ -240,7 +240,7 @@ func (v *tokenReview) ask(ctx context.Context, token string) (reviewStatus, erro
 	case http.StatusOK, http.StatusCreated, http.StatusAccepted:
 	case http.StatusUnauthorized, http.StatusForbidden:
 		if v.reviewer.Empty() { // the client's own token was refused
-			return reviewStatus{}, refused("the API server does not know the token, or it may not review itself")
+			return reviewStatus{}, rejected("the API server does not know the token, or it may not review itself")
 		}
 		return reviewStatus{}, fault.New(fault.Unavailable, "the API server refuses the reviewer's token").WithHint("it needs the cluster role system:auth-delegator, and may have expired")
 	default:

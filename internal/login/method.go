@@ -143,8 +143,8 @@ func Open(kind Kind, text []byte, around Around) (Verifier, error) {
 	return s.open(around)
 }
 
-// refused is the one failure of a credential that proves nothing.
-func refused(format string, args ...any) *fault.Error {
+// rejected is the one failure of a credential that proves nothing.
+func rejected(format string, args ...any) *fault.Error {
 	return fault.New(fault.Unauthenticated, "the credential is refused: "+format, args...)
 }
 

@@ -59,7 +59,7 @@ func (s *Pipeline) check() error {
 	if err := s.Rules.check(); err != nil {
 		return err
 	}
-	if err := checkURL("/settings/issuer", s.Issuer); err != nil {
+	if err := checkAddress("/settings/issuer", s.Issuer); err != nil {
 		return err
 	}
 	if _, err := pool(s.CA); err != nil {
@@ -78,7 +78,7 @@ func (s *Pipeline) check() error {
 func (s *Pipeline) needs() (least, most int) { return 0, 0 }
 
 func (s *Pipeline) open(a Around) (Verifier, error) {
-	at, err := newIssuer(a, s.Issuer, s.CA)
+	at, err := newIssuerSource(a, s.Issuer, s.CA)
 	return &keyedJWT{rules: s.Rules, algs: algorithms(s.Algorithms), keys: at.find, also: func(c claims, e *Evidence) error {
 		for _, name := range s.preset.facts {
 			note(e.Attributes, name, c.text(name))

@@ -115,7 +115,7 @@ func (b Bound) match(c claims) (map[string]string, error) {
 			}
 		}
 		if !found {
-			return nil, refused("the claim %s is missing or is not one that the method allows", printable(name))
+			return nil, rejected("the claim %s is missing or is not one that the method allows", printable(name))
 		}
 	}
 	return out, nil

@@ -77,25 +77,25 @@ type clientCertificate struct {
 // Verify implements [Verifier].
 func (v *clientCertificate) Verify(_ context.Context, c Credential) (Evidence, error) {
 	if len(c.Certificates) == 0 {
-		return Evidence{}, refused("the connection has no client certificate").WithHint("connect to the server itself, over TLS, with --tls-cert and --tls-key")
+		return Evidence{}, rejected("the connection has no client certificate").WithHint("connect to the server itself, over TLS, with --tls-cert and --tls-key")
 	}
 	if len(c.Certificates) > maxChain {
-		return Evidence{}, refused("the chain has more than %d certificates", maxChain)
+		return Evidence{}, rejected("the chain has more than %d certificates", maxChain)
 	}
 	leaf, between := c.Certificates[0], x509.NewCertPool()
 	for _, cert := range c.Certificates[1:] {
 		between.AddCert(cert)
 	}
 	if leaf.IsCA {
-		return Evidence{}, refused("it is the certificate of an authority")
+		return Evidence{}, rejected("it is the certificate of an authority")
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: v.roots, Intermediates: between, CurrentTime: time.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
-		return Evidence{}, refused("the certificate is not of the method's authority, not for clients, or not valid now")
+		return Evidence{}, rejected("the certificate is not of the method's authority, not for clients, or not valid now")
 	}
 	serial := strings.TrimLeft(hex.EncodeToString(leaf.SerialNumber.Bytes()), "0")
 	if slices.Contains(v.s.Revoked, serial) {
-		return Evidence{}, refused("the certificate is revoked")
+		return Evidence{}, rejected("the certificate is revoked")
 	}
 	var uris []string
 	for _, u := range leaf.URIs {
@@ -112,7 +112,7 @@ func (v *clientCertificate) Verify(_ context.Context, c Credential) (Evidence, e
 		}
 		i := slices.IndexFunc(has[kind], func(name string) bool { return name != "" && matchesAny(patterns, name) })
 		if i < 0 {
-			return Evidence{}, refused("its names are not ones that the method allows")
+			return Evidence{}, rejected("its names are not ones that the method allows")
 		}
 		note(e.Attributes, kind, has[kind][i])
 	}
