@@ -32,7 +32,7 @@ type Azure struct {
 
 const azureLogin = "https://login.microsoftonline.com"
 
-var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+var tenantID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 func (s *Azure) check() error {
 	if s.Login == "" {
@@ -45,7 +45,7 @@ func (s *Azure) check() error {
 		}
 	}
 	switch {
-	case !uuid.MatchString(s.Tenant):
+	case !tenantID.MatchString(s.Tenant):
 		return fault.New(fault.Invalid, "an azure method needs the tenant").WithField("/settings/tenant", "want its id, a UUID")
 	case len(s.Objects) == 0 && len(s.Subscriptions) == 0:
 		return fault.New(fault.Invalid, "an azure method must say which identities may log in").WithHint("name object ids, or subscriptions, and better their resource groups").
