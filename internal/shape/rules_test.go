@@ -10,6 +10,7 @@ var floors = [...][]string{
 	{"internal/sensitive", "internal/fault", "internal/crashpoint", "api"},
 	{"internal/domain"},
 	{"internal/scan", "internal/dbuser", "internal/runner", "internal/term", "internal/config", "internal/format", "internal/rootkey", "internal/bucket", "internal/outbound", "client"},
+	{"internal/login"},
 	{"internal/policy", "internal/keyring", "internal/audit", "internal/store"},
 	{"internal/guard", "internal/job"},
 	{"internal/keys", "internal/follow"},
@@ -78,7 +79,7 @@ var rules = [...]rule{
 		reason: "a driver owns what is peculiar to its system; schedule, state, audit and limits belong to its engine",
 	},
 	{
-		of:     []string{"internal/scan", "internal/runner", "internal/term", "internal/format", "internal/dbuser", "internal/rootkey", "internal/bucket", "internal/outbound", "client"},
+		of:     []string{"internal/scan", "internal/runner", "internal/term", "internal/format", "internal/dbuser", "internal/rootkey", "internal/bucket", "internal/outbound", "internal/login", "client"},
 		never:  inside,
 		reason: "these work without a server and make the command line useful offline; users compile client into their programs",
 	},
