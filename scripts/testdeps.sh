@@ -7,6 +7,8 @@
 #   strace          on Linux, to make a system call of a running server fail
 #   softhsm2        an HSM in software; opensc makes the keys in it
 #   swtpm           a TPM 2.0 in software
+#   slapd           a directory, for logins by LDAP; ldap-utils looks into it
+#   nodejs, npm     an OpenID provider, for single sign-on; its package is pinned by internal/testoidc/package-lock.json
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -36,6 +38,10 @@ missing() {
 	have softhsm2-util || echo softhsm2
 	have pkcs11-tool || echo opensc
 	have swtpm || echo swtpm
+	have slapd || [ -x /usr/sbin/slapd ] || echo slapd
+	have ldapsearch || echo ldap-utils
+	have node || echo nodejs
+	have npm || echo npm
 }
 
 packages=$(missing | tr '\n' ' ')
