@@ -9,6 +9,7 @@
 #   swtpm           a TPM 2.0 in software
 #   slapd           a directory, for logins by LDAP; ldap-utils looks into it
 #   nodejs, npm     an OpenID provider, for single sign-on; its package is pinned by internal/testoidc/package-lock.json
+#   rsyslog         a syslog server that reads what streams of the audit log send
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -42,6 +43,7 @@ missing() {
 	have ldapsearch || echo ldap-utils
 	have node || echo nodejs
 	have npm || echo npm
+	have rsyslogd || [ -x /usr/sbin/rsyslogd ] || echo rsyslog
 }
 
 packages=$(missing | tr '\n' ' ')

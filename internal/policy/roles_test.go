@@ -52,7 +52,7 @@ func person(grants ...domain.Grant) *domain.Principal {
 }
 
 var (
-	own     = []policy.Action{policy.SelfRead, policy.SessionEnd, policy.TokenRevoke}
+	own     = []policy.Action{policy.SelfRead, policy.SessionEnd, policy.TokenRevoke, policy.SelfManage, policy.SelfProve}
 	secrets = []policy.Action{policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete}
 )
 
@@ -76,7 +76,9 @@ func TestEveryRoleMayDoThisAndNothingElse(t *testing.T) {
 			policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.SecretPurge, policy.ProjectRead, policy.ProjectCreate,
 			policy.ProjectUpdate, policy.ProjectDelete, policy.ProjectPurge, policy.AccessRead, policy.AccessManage, policy.TokenCreate, policy.TokenRevoke,
 			policy.AuditRead, policy.InstanceRead, policy.SessionLogin, policy.SessionEnd, policy.SelfRead, policy.SetUp,
-			policy.KeysManage, policy.KeysUnlock, policy.KeysTurn, policy.BackupManage, policy.AuditIndex, policy.AuditManage,
+			policy.KeysManage, policy.KeysUnlock, policy.KeysTurn, policy.BackupManage, policy.AuditIndex,
+			policy.AuditManage,
+			policy.ProjectFreeze, policy.InstanceFreeze,
 		},
 		domain.Developer: {policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.ProjectRead, policy.TokenCreate},
 		domain.Viewer:    {policy.SecretList, policy.ProjectRead, policy.TokenCreate},
