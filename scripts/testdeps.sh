@@ -8,6 +8,8 @@
 #   softhsm2        an HSM in software; opensc makes the keys in it
 #   swtpm           a TPM 2.0 in software
 #   prometheus-alertmanager  where alerts go
+#   slapd           a directory, for logins by LDAP; ldap-utils looks into it
+#   nodejs, npm     an OpenID provider, for single sign-on; its package is pinned by internal/testoidc/package-lock.json
 #   rsyslog         a syslog server that reads what streams of the audit log send
 set -eu
 
@@ -39,6 +41,10 @@ missing() {
 	have pkcs11-tool || echo opensc
 	have swtpm || echo swtpm
 	have prometheus-alertmanager || echo prometheus-alertmanager
+	have slapd || [ -x /usr/sbin/slapd ] || echo slapd
+	have ldapsearch || echo ldap-utils
+	have node || echo nodejs
+	have npm || echo npm
 	have rsyslogd || [ -x /usr/sbin/rsyslogd ] || echo rsyslog
 }
 
