@@ -133,6 +133,15 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.DrillBackup(ctx, ""))
 	add(c.DeleteBackup(ctx, "name"))
 	add2(c.GetBackup(ctx, "name", io.Discard))
+	add2(c.BeginPasskeyLogin(ctx))
+	add2(c.LoginPasskey(ctx, api.PasskeyAnswer{}))
+	add2(c.Passkeys(ctx))
+	add2(c.BeginPasskey(ctx))
+	add2(c.AddPasskey(ctx, api.PasskeyRequest{}))
+	add(c.RenamePasskey(ctx, "id", "name"))
+	add(c.RemovePasskey(ctx, "id"))
+	add2(c.BeginPasskeyVerify(ctx))
+	add(c.VerifyPasskey(ctx, api.PasskeyAnswer{}))
 	return errs
 }
 

@@ -73,19 +73,21 @@ func start(tb testing.TB, options []Option) (*Server, *server.Server) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
 	o := server.Options{Version: "test", LookupEnv: func(string) (string, bool) { return "", false },
-		Config: config.Config{Mode: config.Development, Data: folder, CacheBytes: 16 << 20, OfflineMaxAge: time.Hour, LogLevel: "error",
+		Config: config.Config{Mode: config.Development, Data: folder, CacheBytes: 16 << 20, OfflineMaxAge: time.Hour, LogLevel: "error", PublicURL: "http://localhost:" + port,
 			BackupTo: filepath.Join(folder, "backups")}} // none is made by itself
 	for _, option := range options {
 		option(&o)
 	}
 	inner, err := server.Open(context.Background(), o)
 	if err != nil {
+		_ = l.Close()
 		tb.Fatalf("start the test server: %v", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -37,6 +37,8 @@ type Proof struct {
 	Networks   []string
 	Attributes map[string]string // what was proved about the holder, for conditions of policy
 	MFA        bool              // a second factor was shown, here or to the identity provider
+	// Also runs in the transaction that makes the token; nil for nothing. What the proof uses up goes here.
+	Also func(*store.Tx) error
 }
 
 // login runs a check and, when it says who it is, makes a token. Failures are counted and recorded. The account is what the
@@ -94,6 +96,11 @@ func (s *Service) session(ctx context.Context, tx *store.Tx, p guard.Permit, pro
 	}
 	if disabled {
 		return Session{}, badLogin()
+	}
+	if proof.Also != nil {
+		if err := proof.Also(tx); err != nil {
+			return Session{}, err
+		}
 	}
 	row, value, err := putToken(ctx, tx, row)
 	p.As(&domain.Principal{Kind: proof.Kind, ID: proof.ID, Name: proof.Name, Org: row.Org, Token: row.ID})

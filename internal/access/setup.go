@@ -100,7 +100,7 @@ func (s *Service) SetUp(ctx context.Context, in SetupInput) (FirstAdmin, error) 
 			return err
 		}
 		token, value, err := putToken(ctx, tx, store.Token{Org: o.ID, Kind: domain.SessionToken, Name: "set-up", PrincipalKind: domain.User,
-			PrincipalID: string(row.ID), ExpiresAt: tx.Now() + SessionTTL.Milliseconds()})
+			PrincipalID: string(row.ID), ExpiresAt: tx.Now() + SessionTTL.Milliseconds(), Method: "password", AuthAt: tx.Now()})
 		if err != nil {
 			return err
 		}

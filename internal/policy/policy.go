@@ -40,7 +40,11 @@ const (
 	SessionLogin  Action = "session.login"  // anonymous
 	SessionEnd    Action = "session.end"    // one's own
 	SelfRead      Action = "self.read"      // who am I
-	SetUp         Action = "instance.setup" // anonymous, once
+
+	PasskeyChallenge Action = "passkey.challenge" // anonymous
+	PasskeyManage    Action = "passkey.manage"    // one's own
+	SessionVerify    Action = "session.verify"    // one's own
+	SetUp            Action = "instance.setup"    // anonymous, once
 )
 
 // Actions lists every action with what it means, for the reference page.
@@ -71,6 +75,9 @@ var Actions = []struct {
 	{SessionLogin, "log in (nobody yet)"},
 	{SessionEnd, "log out"},
 	{SelfRead, "see who one is"},
+	{PasskeyChallenge, "ask for a challenge to log in with a passkey (nobody yet)"},
+	{PasskeyManage, "add, rename and remove one's own passkeys"},
+	{SessionVerify, "confirm one's own session with a credential"},
 	{SetUp, "create the first admin, once (nobody yet)"},
 }
 
@@ -95,10 +102,10 @@ var rules = map[domain.Role][]Action{
 }
 
 // anonymous is what a caller without a credential may try; set-up and login check their own proofs.
-var anonymous = []Action{SessionLogin, SetUp}
+var anonymous = []Action{SessionLogin, SetUp, PasskeyChallenge}
 
 // self is what everybody may do with what is his own, whatever his roles.
-var self = []Action{SelfRead, SessionEnd, TokenRevoke}
+var self = []Action{SelfRead, SessionEnd, TokenRevoke, PasskeyManage, SessionVerify, PasskeyChallenge}
 
 var verbs = map[Action]domain.Verb{
 	SecretList: domain.VerbList, SecretRead: domain.VerbRead, SecretWrite: domain.VerbWrite, SecretDelete: domain.VerbDelete,

@@ -123,6 +123,10 @@ func (s *Server) build(ctx context.Context) error {
 		setup.Token = s.setup
 	}
 	s.access = access.New(s.db, door, setup)
+	passkeys, err := access.NewPasskeys(s.access, s.o.Config.PublicURL)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_PUBLIC_URL: %w", err)
+	}
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
@@ -131,14 +135,15 @@ func (s *Server) build(ctx context.Context) error {
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	reporter := &reporter{s}
 	routes, err := httpapi.New(httpapi.Services{
-		Secrets: s.secrets,
-		Access:  s.access,
-		Auditor: s.log,
-		Status:  reporter,
-		Keys:    s.keys,
-		Backups: s.backups,
-		Offline: s.o.Config.OfflineMaxAge,
-		Closing: s.closing,
+		Secrets:  s.secrets,
+		Access:   s.access,
+		Auditor:  s.log,
+		Status:   reporter,
+		Keys:     s.keys,
+		Backups:  s.backups,
+		Passkeys: passkeys,
+		Offline:  s.o.Config.OfflineMaxAge,
+		Closing:  s.closing,
 	})
 	if err != nil {
 		return err
