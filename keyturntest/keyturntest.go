@@ -17,12 +17,14 @@ import (
 
 // Server is a running server.
 type Server struct {
-	URL      string // http://127.0.0.1:PORT
-	Token    string // of the first admin; empty on a bare server
-	Data     string // folder of its data
-	Email    string // of the first admin
-	Password string
-	stop     func()
+	URL string // http://127.0.0.1:PORT
+	// PublicURL is what browsers open, http://localhost:PORT: passkeys are bound to its host name.
+	PublicURL string
+	Token     string // of the first admin; empty on a bare server
+	Data      string // folder of its data
+	Email     string // of the first admin
+	Password  string
+	stop      func()
 }
 
 // Option changes how a server is started.
@@ -93,7 +95,7 @@ func start(tb testing.TB, options []Option) (*Server, *server.Server) {
 	done := make(chan error, 1)
 	go func() { done <- inner.Serve(ctx, l) }()
 	stopped := false
-	s := &Server{URL: "http://" + l.Addr().String(), Data: o.Config.Data}
+	s := &Server{URL: "http://" + l.Addr().String(), PublicURL: o.Config.PublicURL, Data: o.Config.Data}
 	s.stop = func() {
 		if stopped {
 			return

@@ -21,6 +21,7 @@ const (
 type attempts struct {
 	mu   sync.Mutex
 	seen map[string]*tries
+	pair float64 // tries of one address for one account
 }
 
 // tries is what one address, or one address for one account, has left.
@@ -29,7 +30,7 @@ type tries struct {
 	at          time.Time // when left was counted
 }
 
-func newAttempts() *attempts { return &attempts{seen: map[string]*tries{}} }
+func newAttempts() *attempts { return &attempts{seen: map[string]*tries{}, pair: pairBurst} }
 
 func (t *tries) refill(now time.Time) {
 	t.left = min(t.burst, t.left+float64(now.Sub(t.at))/float64(refillEvery))
@@ -68,7 +69,7 @@ func (a *attempts) take(address, account string) error {
 	place := network(address)
 	byAddress := a.tries("address "+place, addressBurst, now)
 	if byAddress.left >= 1 {
-		if pair := a.tries("pair "+place+" "+account, pairBurst, now); pair.left >= 1 {
+		if pair := a.tries("pair "+place+" "+account, a.pair, now); pair.left >= 1 {
 			byAddress.left--
 			pair.left--
 			return nil

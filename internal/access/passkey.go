@@ -53,6 +53,7 @@ type Passkey = store.Passkey
 // Browsers bind passkeys to a host name; with an empty address or a bare IP address passkeys are off.
 func NewPasskeys(s *Service, address string) (*Passkeys, error) {
 	out := &Passkeys{Service: s, asked: newAttempts()}
+	out.asked.pair = addressBurst // there is no account yet
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "the public address is no URL")

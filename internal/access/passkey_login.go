@@ -55,10 +55,15 @@ func (k *Passkeys) Login(ctx context.Context, answer string) (Session, error) {
 	if err := k.ready(); err != nil {
 		return Session{}, err
 	}
-	out, err := k.login(ctx, "passkey", func() (Proof, error) {
-		parsed, err := parseAssertion(answer)
-		if err != nil {
-			return Proof{}, err
+	parsed, unread := parseAssertion(answer)
+	account := "passkey"
+	if unread == nil { // failures count for the one passkey, so that it locks nobody else out
+		id := sha256.Sum256(parsed.RawID)
+		account += " " + hex.EncodeToString(id[:8])
+	}
+	out, err := k.login(ctx, account, func() (Proof, error) {
+		if unread != nil {
+			return Proof{}, unread
 		}
 		challenge := parsed.Response.CollectedClientData.Challenge
 		session, err := k.begun(ctx, ceremonyLogin, "", challenge)

@@ -161,6 +161,7 @@ func sections() []section {
 		{"Log and server", "the audit log with its proofs, and how the server stands", auditRoutes()},
 		{"Keys", "turns of keys, the ways to unlock, and the census", keyRoutes()},
 		{"Backups", "sealed copies of the whole instance, and proofs that they can be restored", backupRoutes()},
+		{"Passkeys", "login and confirmation by Web Authentication", passkeyRoutes()},
 	}
 }
 
