@@ -142,6 +142,12 @@ func every(ctx context.Context, c *client.Client) []error {
 	add(c.RemovePasskey(ctx, "id"))
 	add2(c.BeginPasskeyVerify(ctx))
 	add(c.VerifyPasskey(ctx, api.PasskeyAnswer{}))
+	add2(c.Streams(ctx))
+	add2(c.CreateStream(ctx, api.StreamRequest{}))
+	add2(c.PauseStream(ctx, "name", true))
+	add2(c.PauseStream(ctx, "name", false))
+	add(c.TestStream(ctx, "name"))
+	add(c.RemoveStream(ctx, "name"))
 	return errs
 }
 

@@ -32,6 +32,8 @@ const (
 	TokenCreate   Action = "token.create"   // for oneself, never more than one has
 	TokenRevoke   Action = "token.revoke"   // one's own
 	AuditRead     Action = "audit.read"     // the log and its proofs
+	AuditIndex    Action = "audit.index"    // make the log's index: the server itself
+	AuditManage   Action = "audit.manage"   // where the log is sent on and archived, canaries
 	InstanceRead  Action = "instance.read"  // status, doctor, keys
 	KeysManage    Action = "keys.manage"    // turn keys, add and remove slots
 	KeysTurn      Action = "keys.turn"      // a turn at work: the server itself
@@ -67,6 +69,8 @@ var Actions = []struct {
 	{TokenCreate, "make tokens that may do no more than oneself"},
 	{TokenRevoke, "revoke one's own tokens"},
 	{AuditRead, "read and verify the audit log"},
+	{AuditIndex, "index the log for searches (the server itself)"},
+	{AuditManage, "send the audit log on, archive it, set canaries"},
 	{InstanceRead, "see status, keys and the doctor's findings"},
 	{KeysManage, "turn keys, add, test and remove key slots"},
 	{KeysTurn, "work on a turn of a key (the server itself)"},

@@ -76,7 +76,7 @@ func TestEveryRoleMayDoThisAndNothingElse(t *testing.T) {
 			policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.SecretPurge, policy.ProjectRead, policy.ProjectCreate,
 			policy.ProjectUpdate, policy.ProjectDelete, policy.ProjectPurge, policy.AccessRead, policy.AccessManage, policy.TokenCreate, policy.TokenRevoke,
 			policy.AuditRead, policy.InstanceRead, policy.SessionLogin, policy.SessionEnd, policy.SelfRead, policy.SetUp,
-			policy.KeysManage, policy.KeysUnlock, policy.KeysTurn, policy.BackupManage,
+			policy.KeysManage, policy.KeysUnlock, policy.KeysTurn, policy.BackupManage, policy.AuditIndex, policy.AuditManage,
 		},
 		domain.Developer: {policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.ProjectRead, policy.TokenCreate},
 		domain.Viewer:    {policy.SecretList, policy.ProjectRead, policy.TokenCreate},

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/evidence"
 	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/follow"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/httpapi"
 	"github.com/keyturn/keyturn/internal/httpkit"
@@ -32,6 +34,7 @@ import (
 	"github.com/keyturn/keyturn/internal/secrets"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
+	"github.com/keyturn/keyturn/internal/stream"
 	"github.com/keyturn/keyturn/internal/web"
 )
 
@@ -66,6 +69,8 @@ type Server struct {
 	access   *access.Service
 	unlocker *unlocker
 	log      *evidence.Log
+	follow   *follow.Service // hands the log to whoever watches it
+	streams  *stream.Service
 	outbound outbound.Rules // for every call to an address that somebody configured
 	world    world
 	metrics  *metrics
@@ -99,6 +104,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	door := guard.New(s.db)
+	s.follow = follow.New(s.db)
 	calls, err := outbound.ParseRules(s.o.Config.OutboundAllow)
 	if err != nil {
 		return fmt.Errorf("KEYTURN_OUTBOUND_ALLOW: %w", err)
@@ -134,6 +140,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
+	s.streams = stream.New(s.db, door, s.follow, s.keys, s.outbound, s.streamFolder(), audit.Origin(s.world.instance, s.world.epoch))
 	reporter := &reporter{s}
 	routes, err := httpapi.New(httpapi.Services{
 		Secrets:  s.secrets,
@@ -145,6 +152,7 @@ func (s *Server) build(ctx context.Context) error {
 		Passkeys: passkeys,
 		Offline:  s.o.Config.OfflineMaxAge,
 		Closing:  s.closing,
+		Streams:  s.streams,
 	})
 	if err != nil {
 		return err
@@ -171,8 +179,21 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
 	s.follower.Go(func() { s.keys.Run(ctx) })
+	s.follower.Go(func() { s.log.Run(ctx) })
 	s.follower.Go(func() { s.backups.Run(ctx) })
+	s.follower.Go(func() { s.follow.Run(ctx) })
+	s.follower.Go(func() { s.streams.Run(ctx) })
 	return nil
+}
+
+// streamsFolder is where streams write files when nothing else is said.
+const streamsFolder = "streams"
+
+func (s *Server) streamFolder() string {
+	if s.o.Config.StreamFolder != "" {
+		return s.o.Config.StreamFolder
+	}
+	return filepath.Join(s.o.Config.Data, streamsFolder)
 }
 
 // Handler serves everything; tests use it without a listener.

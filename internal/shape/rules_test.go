@@ -12,8 +12,8 @@ var floors = [...][]string{
 	{"internal/scan", "internal/dbuser", "internal/runner", "internal/term", "internal/config", "internal/format", "internal/rootkey", "internal/bucket", "internal/outbound", "client"},
 	{"internal/policy", "internal/keyring", "internal/audit", "internal/store"},
 	{"internal/guard", "internal/job"},
-	{"internal/keys"},
-	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence"},
+	{"internal/keys", "internal/follow"},
+	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence", "internal/stream"},
 	{"internal/rotate", "internal/lease", "internal/sync", "internal/alert"},
 	{"internal/incident"},
 	{"internal/httpkit"},
@@ -29,8 +29,8 @@ var beside = [...]string{"internal/testpg", "internal/shape", "internal/proof", 
 
 // inside is everything that only makes sense in a process with a database: what the offline half must not need.
 var inside = []string{
-	"internal/policy", "internal/keyring", "internal/audit", "internal/store", "internal/guard", "internal/job", "internal/keys",
-	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/rotate", "internal/lease",
+	"internal/policy", "internal/keyring", "internal/audit", "internal/store", "internal/guard", "internal/job", "internal/keys", "internal/follow",
+	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/stream", "internal/rotate", "internal/lease",
 	"internal/sync", "internal/alert", "internal/incident", "internal/httpkit", "internal/httpapi", "internal/web",
 	"internal/compat", "internal/server",
 }

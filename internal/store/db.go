@@ -71,6 +71,8 @@ type DB struct {
 	onFatal func(error)
 	// listeners hear of changes; set before the first write.
 	listeners []func(Feed)
+	// grew are told that this server's entries are in the log.
+	grew atomic.Pointer[[]func(int64)]
 }
 
 // Open brings the schema up to date and starts the writer. onFatal is called once, by a goroutine of its own, when the

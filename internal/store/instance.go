@@ -150,6 +150,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		personals.digests, persons.digests, identities.digests, clientSecrets.digests, tokens.digests, grants.digests, groups.digests, groupMembers.digests,
 		keySlots.digests, keyGenerations.digests, keyTurns.digests, instanceSecrets.digests, backups.digests,
 		passkeys.digests,
+		streams.digests, canaries.digests,
 	}
 	for _, walk := range walks {
 		if err := walk(ctx, q.q, yield); err != nil {
