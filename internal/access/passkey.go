@@ -26,8 +26,6 @@ const (
 	maxPasskeys = 20
 	// maxAnswer bounds what a browser sends back: some hundred bytes, a few KiB with the certificates of an authenticator.
 	maxAnswer = 32 << 10
-	// freshFor is how long a login counts as fresh for acts that change how somebody logs in.
-	freshFor = 10 * time.Minute
 )
 
 // The ceremonies that a challenge is good for.
@@ -53,7 +51,6 @@ type Passkey = store.Passkey
 // Browsers bind passkeys to a host name; with an empty address or a bare IP address passkeys are off.
 func NewPasskeys(s *Service, address string) (*Passkeys, error) {
 	out := &Passkeys{Service: s, asked: newAttempts()}
-	out.asked.pair = addressBurst // there is no account yet
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "the public address is no URL")
@@ -185,56 +182,68 @@ func unproved(cause error) *fault.Error {
 		WithHint("use a passkey that was added to your account on this server, and unlock it by PIN or finger")
 }
 
-// mine gives the caller's own session, and refuses tokens made by hand and machines: what changes how a person logs in is for
-// the person alone.
-func (s *Service) mine(ctx context.Context) (store.Token, error) {
+// holder gives the caller with his passkeys, and refuses machines and tokens that were made for programs, with a record: what
+// changes how a person logs in is for the person alone.
+func (k *Passkeys) holder(ctx context.Context, action policy.Action) (holder, error) {
 	who := guard.CallerOf(ctx).Principal
-	row, err := s.db.Token(ctx, who.Token)
-	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return row, err
-	}
-	if err != nil || who.Kind != domain.User || row.Kind != domain.SessionToken {
-		return row, fault.New(fault.Denied, "this is for people who are logged in themselves, not for tokens or machines").WithHint("log in with: keyturn login")
-	}
-	return row, nil
-}
-
-// fresh asks of a session that its person has shown a credential a moment ago.
-func fresh(row store.Token) error {
-	if time.Now().UnixMilli()-row.AuthAt > freshFor.Milliseconds() {
-		return fault.New(fault.Denied, "this needs a fresh login: the last was more than %v ago", freshFor).WithHint("log in again, or confirm with a passkey, then repeat")
-	}
-	return nil
-}
-
-// own does what only a person's own session may do, and records a refusal.
-func (k *Passkeys) own(ctx context.Context, action policy.Action, fact string, needFresh bool) (holder, store.Token, error) {
 	if err := k.ready(); err != nil {
-		return holder{}, store.Token{}, err
+		return holder{}, err
 	}
-	row, err := k.mine(ctx)
-	if err == nil && needFresh {
-		err = fresh(row)
-	}
-	if err != nil {
-		op := guard.Op{Action: action, Resource: policy.Resource{Org: guard.CallerOf(ctx).Principal.Org}, Detail: map[string]string{"passkey": fact}}
-		return holder{}, row, k.door.Fail(ctx, op, err)
+	if who.Kind != domain.User || !who.Session {
+		return holder{}, k.own(ctx, action, nil, func(*store.Tx, guard.Permit, store.Person) error { return guard.Missing() })
 	}
 	var h holder
-	if h.person, err = k.db.Person(ctx, domain.UserID(row.PrincipalID)); err == nil {
+	var err error
+	if h.person, err = k.db.Person(ctx, domain.UserID(who.ID)); err == nil {
 		h.keys, err = k.db.Passkeys(ctx, h.person.ID)
 	}
-	return h, row, err
+	return h, err
+}
+
+// op is something that the holder does with his passkeys.
+func (h holder) op(action policy.Action, fact string) guard.Op {
+	return guard.Op{Action: action, Resource: policy.Resource{Org: h.person.Org}, Detail: map[string]string{"passkey": fact}}
 }
 
 // List gives the caller's own.
 func (k *Passkeys) List(ctx context.Context) ([]Passkey, error) {
-	h, _, err := k.own(ctx, policy.SelfRead, "list", false)
+	who := guard.CallerOf(ctx).Principal
+	var out []Passkey
+	err := k.door.Read(ctx, guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"list": "passkeys"}}, func(guard.Permit) (err error) {
+		out, err = k.db.Passkeys(ctx, domain.UserID(who.ID))
+		return err
+	})
+	return out, err
+}
+
+// hasPasskey tells whether somebody has one: it is a second factor too, since it is both.
+func hasPasskey(ctx context.Context, q store.Queries, user domain.UserID) (bool, error) {
+	all, err := q.Passkeys(ctx, user)
+	return len(all) > 0, err
+}
+
+// dropPasskeys forgets those of somebody who has lost them or has left.
+func dropPasskeys(ctx context.Context, tx *store.Tx, user domain.UserID) error {
+	all, err := tx.Passkeys(ctx, user)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	op := guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: h.person.Org}, Detail: map[string]string{"list": "passkeys"}}
-	return h.keys, k.door.Read(ctx, op, func(guard.Permit) error { return nil })
+	for i := range all {
+		if err := tx.RemovePasskey(ctx, &all[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// challengesPer bounds how many challenges one network may have open: each is a row until it ends.
+func challengesPer(address string) []bucket {
+	narrow, wide := network(address)
+	out := []bucket{{narrow, addressBurst, refillEvery}}
+	if wide != "" {
+		out = append(out, bucket{wide, wideAddressBurst, refillEvery / 4})
+	}
+	return out
 }
 
 // passkeyName makes a name for a passkey that was given none.

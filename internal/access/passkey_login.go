@@ -39,8 +39,10 @@ func (k *Passkeys) BeginLogin(ctx context.Context) (string, error) {
 	if err := k.ready(); err != nil {
 		return "", err
 	}
-	if err := k.asked.take(guard.CallerOf(ctx).Address, ""); err != nil {
-		return "", k.fail(ctx, guard.Op{Action: policy.PasskeyChallenge}, err)
+	if !k.asked.spend(challengesPer(guard.CallerOf(ctx).Address)) {
+		f := fault.New(fault.Exhausted, "too many logins were begun from here and not ended").WithHint("wait, then try again")
+		f.RetryAfter = refillEvery
+		return "", k.fail(ctx, guard.Op{Action: policy.PasskeyChallenge}, f)
 	}
 	assertion, session, err := k.rp.BeginDiscoverableLogin()
 	if err != nil {
@@ -95,14 +97,17 @@ func (k *Passkeys) Login(ctx context.Context, answer string) (Session, error) {
 		case h.person.Disabled:
 			return Proof{}, badLogin()
 		}
-		if err := k.cloned(ctx, &h.keys[0], used); err != nil {
+		if err := k.cloned(ctx, policy.PasskeyChallenge, &h.keys[0], used); err != nil {
 			return Proof{}, err
 		}
-		return Proof{Kind: domain.User, ID: string(h.person.ID), Name: string(h.person.Email), Method: "passkey", TTL: SessionTTL, MFA: true,
-			Also: func(tx *store.Tx) error { return answered(ctx, tx, challenge, &h.keys[0], used) }}, nil
+		set, err := settingsOf(ctx, k.db.Queries, h.person.Org)
+		return Proof{Kind: domain.User, ID: string(h.person.ID), Name: string(h.person.Email), Method: "passkey", TTL: set.SessionMax, Idle: set.Idle, MFA: true,
+			then: func(ctx context.Context, tx *store.Tx, _ guard.Permit) error {
+				return answered(ctx, tx, challenge, &h.keys[0], used)
+			}}, err
 	})
 	if err == nil {
-		k.asked.giveBack(guard.CallerOf(ctx).Address, "")
+		k.asked.restore(challengesPer(guard.CallerOf(ctx).Address))
 	}
 	return out, err
 }
@@ -118,11 +123,11 @@ func answered(ctx context.Context, tx *store.Tx, challenge string, row *store.Pa
 
 // cloned refuses a passkey whose count went back: perhaps two devices hold its key (Web Authentication, section 6.1.1). The
 // owner sees the warning in his account.
-func (k *Passkeys) cloned(ctx context.Context, row *store.Passkey, used *webauthn.Credential) error {
+func (k *Passkeys) cloned(ctx context.Context, action policy.Action, row *store.Passkey, used *webauthn.Credential) error {
 	if !used.Authenticator.CloneWarning {
 		return nil
 	}
-	op := guard.Op{Action: policy.PasskeyChallenge, Resource: policy.Resource{Org: guard.CallerOf(ctx).Principal.Org}, Detail: map[string]string{"passkey": row.ID, "warning": "its count went back"}}
+	op := guard.Op{Action: action, Resource: policy.Resource{Org: guard.CallerOf(ctx).Principal.Org}, Detail: map[string]string{"passkey": row.ID, "warning": "its count went back"}}
 	err := k.door.Do(ctx, op, func(tx *store.Tx, _ guard.Permit) error {
 		row.ClonedAt = tx.Now()
 		return tx.TouchPasskey(ctx, row)

@@ -29,7 +29,7 @@ func parseAttestation(answer string) (*protocol.ParsedCredentialCreationData, er
 
 // BeginRegister gives the caller a challenge for a new passkey: PublicKeyCredentialCreationOptionsJSON.
 func (k *Passkeys) BeginRegister(ctx context.Context) (string, error) {
-	h, token, err := k.own(ctx, policy.PasskeyManage, "register", true)
+	h, err := k.holder(ctx, policy.SelfManage)
 	if err != nil {
 		return "", err
 	}
@@ -37,17 +37,17 @@ func (k *Passkeys) BeginRegister(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fault.Wrap(fault.Internal, err, "no challenge could be made")
 	}
-	return k.open(ctx, policy.PasskeyManage, ceremonyRegister, token.ID, creation.Response, session)
+	return k.open(ctx, policy.SelfManage, ceremonyRegister, guard.CallerOf(ctx).Principal.Token, creation.Response, session)
 }
 
 // Register adds the passkey that signed a challenge of [Passkeys.BeginRegister] in the same session; answer is the browser's
 // RegistrationResponseJSON.
 func (k *Passkeys) Register(ctx context.Context, name, answer string) (Passkey, error) {
-	h, token, err := k.own(ctx, policy.PasskeyManage, "register", true)
+	h, err := k.holder(ctx, policy.SelfManage)
 	if err != nil {
 		return Passkey{}, err
 	}
-	op := guard.Op{Action: policy.PasskeyManage, Resource: policy.Resource{Org: h.person.Org}, Detail: map[string]string{"passkey": "register"}}
+	op := h.op(policy.SelfManage, "register")
 	label, err := passkeyName(name)
 	if err != nil {
 		return Passkey{}, k.door.Fail(ctx, op, err)
@@ -57,7 +57,7 @@ func (k *Passkeys) Register(ctx context.Context, name, answer string) (Passkey, 
 		return Passkey{}, k.door.Fail(ctx, op, err)
 	}
 	challenge := parsed.Response.CollectedClientData.Challenge
-	session, err := k.begun(ctx, ceremonyRegister, token.ID, challenge)
+	session, err := k.begun(ctx, ceremonyRegister, guard.CallerOf(ctx).Principal.Token, challenge)
 	if err != nil {
 		return Passkey{}, k.door.Fail(ctx, op, err)
 	}
@@ -104,14 +104,12 @@ func model(aaguid []byte) string {
 }
 
 // change runs work on one of the caller's own passkeys.
-func (k *Passkeys) change(ctx context.Context, id, fact string, needFresh bool, work func(tx *store.Tx, all []Passkey, row *Passkey) error) error {
-	h, _, err := k.own(ctx, policy.PasskeyManage, fact, needFresh)
-	if err != nil {
+func (k *Passkeys) change(ctx context.Context, id, fact string, work func(tx *store.Tx, all []Passkey, row *Passkey) error) error {
+	if err := k.ready(); err != nil {
 		return err
 	}
-	op := guard.Op{Action: policy.PasskeyManage, Resource: policy.Resource{Org: h.person.Org}, Detail: map[string]string{"passkey": domain.RecordedName(id), "change": fact}}
-	return k.door.Do(ctx, op, func(tx *store.Tx, _ guard.Permit) error {
-		all, err := tx.Passkeys(ctx, h.person.ID)
+	return k.own(ctx, policy.SelfManage, map[string]string{"passkey": domain.RecordedName(id), "change": fact}, func(tx *store.Tx, _ guard.Permit, me store.Person) error {
+		all, err := tx.Passkeys(ctx, me.ID)
 		if err != nil {
 			return err
 		}
@@ -119,10 +117,7 @@ func (k *Passkeys) change(ctx context.Context, id, fact string, needFresh bool, 
 		if i < 0 {
 			return guard.Missing()
 		}
-		if err := work(tx, all, &all[i]); err != nil {
-			return err
-		}
-		return k.changed(ctx, tx)
+		return work(tx, all, &all[i])
 	})
 }
 
@@ -132,15 +127,33 @@ func (k *Passkeys) Rename(ctx context.Context, id, name string) error {
 	if err != nil {
 		return err
 	}
-	return k.change(ctx, id, "rename", false, func(tx *store.Tx, _ []Passkey, row *Passkey) error {
+	return k.change(ctx, id, "rename", func(tx *store.Tx, _ []Passkey, row *Passkey) error {
 		row.Name = label
 		return tx.PutPasskey(ctx, row)
 	})
 }
 
-// Remove forgets one of the caller's own: it logs nobody in from now on.
+// Remove forgets one of the caller's own: it logs nobody in from now on. The last one stays where the organisation asks for a
+// second factor and there is no other.
 func (k *Passkeys) Remove(ctx context.Context, id string) error {
-	return k.change(ctx, id, "remove", true, func(tx *store.Tx, _ []Passkey, row *Passkey) error {
+	return k.change(ctx, id, "remove", func(tx *store.Tx, all []Passkey, row *Passkey) error {
+		if len(all) == 1 {
+			set, err := settingsOf(ctx, tx.Queries, row.Org)
+			if err != nil {
+				return err
+			}
+			other, err := hasFactor(ctx, tx.Queries, row.User)
+			if err != nil {
+				return err
+			}
+			if set.MFARequired && !other {
+				return lastFactor()
+			}
+		}
 		return tx.RemovePasskey(ctx, row)
 	})
+}
+
+func lastFactor() *fault.Error {
+	return fault.New(fault.Conflict, "the organisation asks for a second factor, and this is your last").WithHint("enrol another one first: keyturn mfa enroll")
 }

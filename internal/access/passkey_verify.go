@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"time"
 
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
@@ -14,35 +13,34 @@ import (
 
 // BeginVerify gives the caller a challenge for his own passkeys, to confirm that he is still there.
 func (k *Passkeys) BeginVerify(ctx context.Context) (string, error) {
-	h, token, err := k.own(ctx, policy.SessionVerify, "verify", false)
+	h, err := k.holder(ctx, policy.SelfProve)
 	if err != nil {
 		return "", err
 	}
 	if len(h.keys) == 0 {
-		op := guard.Op{Action: policy.SessionVerify, Resource: policy.Resource{Org: h.person.Org}}
-		return "", k.door.Fail(ctx, op, fault.New(fault.Conflict, "you have no passkey yet").WithHint("log in again instead"))
+		return "", k.door.Fail(ctx, h.op(policy.SelfProve, "none"), fault.New(fault.Conflict, "you have no passkey yet").WithHint("log in again instead"))
 	}
 	assertion, session, err := k.rp.BeginLogin(h)
 	if err != nil {
 		return "", fault.Wrap(fault.Internal, err, "no challenge could be made")
 	}
-	return k.open(ctx, policy.SessionVerify, ceremonyVerify, token.ID, assertion.Response, session)
+	return k.open(ctx, policy.SelfProve, ceremonyVerify, guard.CallerOf(ctx).Principal.Token, assertion.Response, session)
 }
 
 // Verify makes the caller's session fresh, with both factors, when one of his own passkeys signed a challenge of
 // [Passkeys.BeginVerify].
 func (k *Passkeys) Verify(ctx context.Context, answer string) error {
-	h, token, err := k.own(ctx, policy.SessionVerify, "verify", false)
+	h, err := k.holder(ctx, policy.SelfProve)
 	if err != nil {
 		return err
 	}
-	op := guard.Op{Action: policy.SessionVerify, Resource: policy.Resource{Org: h.person.Org}, Detail: map[string]string{"method": "passkey"}}
+	op := guard.Op{Action: policy.SelfProve, Resource: policy.Resource{Org: h.person.Org}, Detail: map[string]string{"by": "passkey"}}
 	parsed, err := parseAssertion(answer)
 	if err != nil {
 		return k.door.Fail(ctx, op, err)
 	}
 	challenge := parsed.Response.CollectedClientData.Challenge
-	session, err := k.begun(ctx, ceremonyVerify, token.ID, challenge)
+	session, err := k.begun(ctx, ceremonyVerify, guard.CallerOf(ctx).Principal.Token, challenge)
 	if err != nil {
 		return k.door.Fail(ctx, op, err)
 	}
@@ -54,24 +52,16 @@ func (k *Passkeys) Verify(ctx context.Context, answer string) error {
 	if i < 0 {
 		return k.door.Fail(ctx, op, unproved(nil))
 	}
-	if err := k.cloned(ctx, &h.keys[i], used); err != nil {
+	if err := k.cloned(ctx, policy.SelfProve, &h.keys[i], used); err != nil {
 		return k.door.Fail(ctx, op, err)
 	}
-	return k.door.Do(ctx, op, func(tx *store.Tx, _ guard.Permit) error {
+	return k.own(ctx, policy.SelfProve, op.Detail, func(tx *store.Tx, p guard.Permit, _ store.Person) error {
 		if err := answered(ctx, tx, challenge, &h.keys[i], used); err != nil {
 			return err
 		}
-		row, err := tx.Token(ctx, token.ID)
-		if err != nil {
+		if err := k.proved(ctx, tx, p, false); err != nil {
 			return err
 		}
-		if row.RevokedAt != 0 || row.ExpiresAt <= time.Now().UnixMilli() {
-			return unknown()
-		}
-		row.AuthAt, row.MFAAt = tx.Now(), tx.Now()
-		if err := tx.PutToken(ctx, &row); err != nil {
-			return err
-		}
-		return k.changed(ctx, tx)
+		return k.proved(ctx, tx, p, true)
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
@@ -30,6 +31,8 @@ type Service struct {
 
 	passwords chan struct{} // one slot for each argon2id computation that may run at once
 	attempts  *attempts
+	codes     *codeTries
+	keys      *keys.Service // nil until SealWith
 	// refusals bounds how many refused tokens are recorded in a second; unrecorded counts the rest.
 	refusals   *rate.Limiter
 	unrecorded atomic.Int64
@@ -48,7 +51,7 @@ const maxPrincipals = 100_000
 // New builds the service.
 func New(db *store.DB, door *guard.Door, setup Setup) *Service {
 	s := &Service{db: db, door: door, setup: setup, passwords: make(chan struct{}, passwordSlots),
-		attempts: newAttempts(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), principals: map[[32]byte]*domain.Principal{}}
+		attempts: newAttempts(), codes: newCodeTries(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), principals: map[[32]byte]*domain.Principal{}}
 	db.Hear(s.hear)
 	return s
 }

@@ -77,6 +77,10 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	}
 	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt,
 		Method: row.Method, AuthAt: row.AuthAt, MFAAt: row.MFAAt, Attributes: row.Attributes}
+	p.Session = row.Kind == domain.SessionToken
+	if err := s.duties(ctx, p); err != nil {
+		return nil, err
+	}
 	if p.Groups, err = groupsOf(ctx, s.db.Queries, row.PrincipalID); err != nil {
 		return nil, err
 	}

@@ -37,6 +37,23 @@ type Principal struct {
 	AuthAt, MFAAt int64
 	// Attributes are what the login proved about the holder, such as the repository of a pipeline.
 	Attributes map[string]string
+	// Session is true when the credential is a person's own login, not a token that he or a machine was given.
+	Session bool
+	// Factor is true when the person has a second factor in force.
+	Factor bool
+	// EnrolBy is from when a person without a second factor may do nothing but enrol one, unix milliseconds, zero for never.
+	EnrolBy int64
+	// Fresh is how long after a proof a session may do dangerous things, milliseconds; zero for any time.
+	Fresh int64
+}
+
+// Proven is when the holder of a session last showed what he must show for dangerous things: the second factor where he has
+// one, else the first. Unix milliseconds, zero for never.
+func (p *Principal) Proven() int64 {
+	if p.Factor {
+		return p.MFAAt
+	}
+	return max(p.AuthAt, p.MFAAt)
 }
 
 // Role names a bundle of permissions.

@@ -75,7 +75,7 @@ func (p Permit) Org() domain.OrgID { return p.caller.Principal.Org }
 
 // Can asks for one more action, for example on the secret that a reference points to.
 func (p Permit) Can(action policy.Action, r policy.Resource) bool {
-	return p.Valid() && policy.Decide(p.caller.Principal, action, r).Allowed
+	return p.Valid() && policy.Decide(p.caller.Principal, action, r).Allowed && held(p.caller.Principal, action, p.entry.At) == ""
 }
 
 // Names adds full names of secrets to the record.
@@ -121,12 +121,19 @@ func (d *Door) admit(c *Caller, op *Op, entry *audit.Entry) error {
 		decision = policy.Decision{Allowed: true, Reason: "somewhere in the environment"}
 	}
 	entry.Reason = decision.Reason
+	reason := ""
 	if decision.Allowed {
-		return nil
+		if reason = held(c.Principal, op.Action, entry.At); reason == "" {
+			return nil
+		}
+		entry.Reason = reason
 	}
 	entry.Outcome = audit.Refused
 	if err := d.db.Record(entry); err != nil {
 		return err
+	}
+	if reason != "" {
+		return heldFault(c.Principal, reason)
 	}
 	return refusal(c.Principal, op)
 }
@@ -188,7 +195,8 @@ func (d *Door) Read(ctx context.Context, op Op, work func(Permit) error) error {
 
 // Check decides without a record, for answers that tell nothing but "unchanged" and for filters of lists.
 func (d *Door) Check(ctx context.Context, action policy.Action, r policy.Resource) bool {
-	return policy.Decide(CallerOf(ctx).Principal, action, r).Allowed
+	p := CallerOf(ctx).Principal
+	return policy.Decide(p, action, r).Allowed && held(p, action, now()) == ""
 }
 
 // Miss records that somebody asked for what is not there, and gives the answer that hides it.

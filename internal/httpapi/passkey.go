@@ -33,29 +33,29 @@ func passkeyRoutes() []Route {
 				rows, err := c.Passkeys.List(c.ctx)
 				return api.Passkeys{Passkeys: each(rows, passkeyOf)}, err
 			}),
-		with(Route{Method: "POST", Path: "/passkeys/begin", Auth: Token, Action: "passkey.manage", Summary: "Ask for a challenge to add a passkey; needs a fresh session of a person.",
+		with(Route{Method: "POST", Path: "/passkeys/begin", Auth: Token, Action: "self.manage", Summary: "Ask for a challenge to add a passkey; needs a fresh session of a person.",
 			Example: api.PasskeyOptions{Options: `{"challenge":"AAEC","rp":{"id":"keyturn.example.test","name":"Keyturn"}}`}},
 			func(c *call, _ *none, _ *none) (api.PasskeyOptions, error) {
 				return options(c.Passkeys.BeginRegister(c.ctx))
 			}),
-		with(Route{Method: "POST", Path: "/passkeys", Auth: Token, Action: "passkey.manage", Summary: "Add the passkey that signed the challenge.", MaxBody: passkeyBody, Status: http.StatusCreated,
+		with(Route{Method: "POST", Path: "/passkeys", Auth: Token, Action: "self.manage", Summary: "Add the passkey that signed the challenge.", MaxBody: passkeyBody, Status: http.StatusCreated,
 			Example: api.PasskeyRequest{Name: "laptop", Credential: passkeyExample}},
 			func(c *call, _ *none, b *api.PasskeyRequest) (api.Passkey, error) {
 				row, err := c.Passkeys.Register(c.ctx, b.Name, b.Credential)
 				return passkeyOf(row), err
 			}),
-		with(Route{Method: "PATCH", Path: "/passkeys/{id}", Auth: Token, Action: "passkey.manage", Summary: "Give one's own passkey another name.", MaxBody: smallBody, Example: api.PasskeyRename{Name: "laptop"}},
+		with(Route{Method: "PATCH", Path: "/passkeys/{id}", Auth: Token, Action: "self.manage", Summary: "Give one's own passkey another name.", MaxBody: smallBody, Example: api.PasskeyRename{Name: "laptop"}},
 			func(c *call, p *idParam, b *api.PasskeyRename) (api.Done, error) {
 				return done(c.Passkeys.Rename(c.ctx, p.ID, b.Name))
 			}),
-		with(Route{Method: "DELETE", Path: "/passkeys/{id}", Auth: Token, Action: "passkey.manage", Summary: "Forget one's own passkey; needs a fresh session.", Example: api.Done{Done: true}},
+		with(Route{Method: "DELETE", Path: "/passkeys/{id}", Auth: Token, Action: "self.manage", Summary: "Forget one's own passkey; needs a fresh session.", Example: api.Done{Done: true}},
 			func(c *call, p *idParam, _ *none) (api.Done, error) { return done(c.Passkeys.Remove(c.ctx, p.ID)) }),
-		with(Route{Method: "POST", Path: "/passkeys/verify/begin", Auth: Token, Action: "session.verify", Summary: "Ask for a challenge to confirm one's session with a passkey.",
+		with(Route{Method: "POST", Path: "/passkeys/verify/begin", Auth: Token, Action: "self.prove", Summary: "Ask for a challenge to confirm one's session with a passkey.",
 			Example: api.PasskeyOptions{Options: `{"challenge":"AAEC","rpId":"keyturn.example.test","userVerification":"required"}`}},
 			func(c *call, _ *none, _ *none) (api.PasskeyOptions, error) {
 				return options(c.Passkeys.BeginVerify(c.ctx))
 			}),
-		with(Route{Method: "POST", Path: "/passkeys/verify", Auth: Token, Action: "session.verify", Summary: "Make one's session fresh with a passkey.", MaxBody: passkeyBody,
+		with(Route{Method: "POST", Path: "/passkeys/verify", Auth: Token, Action: "self.prove", Summary: "Make one's session fresh with a passkey.", MaxBody: passkeyBody,
 			Example: api.PasskeyAnswer{Credential: passkeyExample}},
 			func(c *call, _ *none, b *api.PasskeyAnswer) (api.Done, error) {
 				return done(c.Passkeys.Verify(c.ctx, b.Credential))

@@ -44,9 +44,9 @@ const (
 	SelfRead      Action = "self.read"      // who am I
 
 	PasskeyChallenge Action = "passkey.challenge" // anonymous
-	PasskeyManage    Action = "passkey.manage"    // one's own
-	SessionVerify    Action = "session.verify"    // one's own
-	SetUp            Action = "instance.setup"    // anonymous, once
+	SelfManage       Action = "self.manage"
+	SelfProve        Action = "self.prove"
+	SetUp            Action = "instance.setup" // anonymous, once
 )
 
 // Actions lists every action with what it means, for the reference page.
@@ -80,8 +80,8 @@ var Actions = []struct {
 	{SessionEnd, "log out"},
 	{SelfRead, "see who one is"},
 	{PasskeyChallenge, "ask for a challenge to log in with a passkey (nobody yet)"},
-	{PasskeyManage, "add, rename and remove one's own passkeys"},
-	{SessionVerify, "confirm one's own session with a credential"},
+	{SelfManage, "change one's own name, password, address and second factors"},
+	{SelfProve, "prove again who one is, before dangerous acts"},
 	{SetUp, "create the first admin, once (nobody yet)"},
 }
 
@@ -109,7 +109,7 @@ var rules = map[domain.Role][]Action{
 var anonymous = []Action{SessionLogin, SetUp, PasskeyChallenge}
 
 // self is what everybody may do with what is his own, whatever his roles.
-var self = []Action{SelfRead, SessionEnd, TokenRevoke, PasskeyManage, SessionVerify, PasskeyChallenge}
+var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}
 
 var verbs = map[Action]domain.Verb{
 	SecretList: domain.VerbList, SecretRead: domain.VerbRead, SecretWrite: domain.VerbWrite, SecretDelete: domain.VerbDelete,

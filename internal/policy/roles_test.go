@@ -52,7 +52,7 @@ func person(grants ...domain.Grant) *domain.Principal {
 }
 
 var (
-	own     = []policy.Action{policy.SelfRead, policy.SessionEnd, policy.TokenRevoke}
+	own     = []policy.Action{policy.SelfRead, policy.SessionEnd, policy.TokenRevoke, policy.SelfManage, policy.SelfProve}
 	secrets = []policy.Action{policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete}
 )
 

@@ -134,6 +134,7 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("KEYTURN_PUBLIC_URL: %w", err)
 	}
+	s.access.SealWith(s.keys)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
