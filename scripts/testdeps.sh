@@ -7,6 +7,7 @@
 #   strace          on Linux, to make a system call of a running server fail
 #   softhsm2        an HSM in software; opensc makes the keys in it
 #   swtpm           a TPM 2.0 in software
+#   rsyslog         a syslog server that reads what streams of the audit log send
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -36,6 +37,7 @@ missing() {
 	have softhsm2-util || echo softhsm2
 	have pkcs11-tool || echo opensc
 	have swtpm || echo swtpm
+	have rsyslogd || [ -x /usr/sbin/rsyslogd ] || echo rsyslog
 }
 
 packages=$(missing | tr '\n' ' ')

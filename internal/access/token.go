@@ -60,10 +60,15 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	}
 	row, err := s.db.TokenByHash(ctx, hash[:])
 	if err != nil {
-		if fault.KindOf(err) == fault.NotFound {
-			return nil, unknown()
+		if fault.KindOf(err) != fault.NotFound {
+			return nil, err
 		}
-		return nil, err
+		if s.onUnknown != nil {
+			if err := s.onUnknown(ctx, hash); err != nil {
+				return nil, err
+			}
+		}
+		return nil, unknown()
 	}
 	if row.RevokedAt != 0 {
 		return nil, unknown()

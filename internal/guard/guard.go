@@ -99,6 +99,14 @@ func (p Permit) Note(name, fact string) {
 	p.entry.Detail = detail
 }
 
+// NoteMore adds to a small fact of the record what belongs to it too, after a comma.
+func (p Permit) NoteMore(name, fact string) {
+	if before := p.entry.Detail[name]; before != "" {
+		fact = before + "," + fact
+	}
+	p.Note(name, fact)
+}
+
 // As notes who it turned out to be, after a login.
 func (p Permit) As(who *domain.Principal) { p.entry.Actor = actor(who) }
 
@@ -214,6 +222,14 @@ func (d *Door) Miss(ctx context.Context, op Op, cause error) error {
 		return Missing()
 	}
 	return cause
+}
+
+// Notice records what the server itself noticed about a caller, with the change that belongs to it. Nobody is asked: the caller
+// did not want it done.
+func (d *Door) Notice(ctx context.Context, op Op, work func(*store.Tx) error) error {
+	entry := d.entry(CallerOf(ctx), &op)
+	entry.Reason = "noticed"
+	return d.db.Write(ctx, entry, work)
 }
 
 // Fail records that something was tried and failed before it came to the door, such as a wrong password, and gives the

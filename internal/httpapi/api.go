@@ -15,7 +15,18 @@ import (
 
 // Routes gives the table. It is made anew for each caller, so nobody can change it for others.
 func Routes() []Route {
-	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes(), passkeyRoutes(), streamRoutes(), peopleRoutes())
+	return slices.Concat(
+		accessRoutes(),
+		projectRoutes(),
+		secretRoutes(),
+		auditRoutes(),
+		keyRoutes(),
+		backupRoutes(),
+		streamRoutes(),
+		peopleRoutes(),
+		canaryRoutes(),
+		passkeyRoutes(),
+	)
 }
 
 // Services are what the routes ask.
@@ -26,10 +37,11 @@ type Services struct {
 	Status   Reporter
 	Keys     Keys
 	Backups  Backups
+	Streams  Streams
+	Canaries Canaries
 	Passkeys *access.Passkeys
 	Offline  time.Duration   // how long clients may serve from a sealed copy
 	Closing  <-chan struct{} // closed when the server begins to stop: streams end then
-	Streams  Streams
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.

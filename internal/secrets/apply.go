@@ -305,6 +305,7 @@ func (d *draft) copy(ctx context.Context, c *Change) (Effect, error) {
 		return Effect{}, fault.New(fault.NotFound, "no secret %s in %s", c.From.Path.Key(c.From.Name), from.place)
 	}
 	d.p.Names(d.key(from, src))
+	d.s.shown(d.p, src.row.ID)
 	value, err := d.plaintext(src)
 	if err != nil {
 		return Effect{}, err

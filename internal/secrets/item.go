@@ -57,7 +57,7 @@ func (r *reader) value(ctx context.Context, pl place, path domain.Path, row *sto
 		v, err := r.s.openPersonal(r.p, row, own)
 		return v, true, err
 	}
-	v, err := r.s.open(r.p, row)
+	v, err := r.s.show(r.p, row)
 	if err != nil || r.raw || row.Attrs.Literal {
 		return v, false, err
 	}
@@ -110,7 +110,7 @@ func (r *reader) expand(ctx context.Context, pl place, path domain.Path, text st
 
 // inner opens a secret that a reference points to and follows its own references.
 func (r *reader) inner(ctx context.Context, pl place, path domain.Path, row *store.Secret, depth int) (string, error) {
-	v, err := r.s.open(r.p, row)
+	v, err := r.s.show(r.p, row)
 	if err != nil {
 		return "", err
 	}

@@ -31,6 +31,8 @@ type Service struct {
 	watching watchers
 	// onDamage hears of each envelope that does not open in its place; nil: nobody asks.
 	onDamage func(record, field string)
+	// onShow hears of each value that is about to be shown; nil: nobody asks.
+	onShow func(p guard.Permit, id domain.SecretID)
 }
 
 // New builds the service. cacheBytes bounds the memory for sealed values that are kept at hand.
@@ -46,6 +48,10 @@ func New(db *store.DB, door *guard.Door, k *keys.Service, cacheBytes int64) *Ser
 
 // OnDamage sets who hears of envelopes that do not open in their place. Call it before the service is used.
 func (s *Service) OnDamage(hear func(record, field string)) { s.onDamage = hear }
+
+// OnShow sets who hears of each value that is about to be shown or copied, before the record is written: he may add to that.
+// It stands on the path of every read, so it must be quick and ask nobody. Call it before the service is used.
+func (s *Service) OnShow(hear func(p guard.Permit, id domain.SecretID)) { s.onShow = hear }
 
 // EnvRef names an environment the way callers write it: slug or id for both.
 type EnvRef struct{ Project, Env string }
@@ -105,6 +111,18 @@ func (s *Service) open(p guard.Permit, row *store.Secret) (sensitive.Value, erro
 		return v, fmt.Errorf("open version %d of %s: %w", row.Version, row.Name, err)
 	}
 	return v, nil
+}
+
+// show opens a value for whoever asked.
+func (s *Service) show(p guard.Permit, row *store.Secret) (sensitive.Value, error) {
+	s.shown(p, row.ID)
+	return s.open(p, row)
+}
+
+func (s *Service) shown(p guard.Permit, id domain.SecretID) {
+	if s.onShow != nil {
+		s.onShow(p, id)
+	}
 }
 
 func (s *Service) openComment(p guard.Permit, row *store.Secret) (sensitive.Value, error) {

@@ -65,7 +65,13 @@ func with(path string, body any) func(*testing.T, *matrix, string) (string, any,
 	}
 }
 
-var rows = joinRows(coreRows, passkeyRows, streamRows, peopleRows)
+var rows = joinRows(
+	coreRows,
+	streamRows,
+	peopleRows,
+	canaryRows,
+	passkeyRows,
+)
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.
 func joinRows(topics ...map[string]row) map[string]row {

@@ -20,6 +20,7 @@ import (
 	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/backup"
+	"github.com/keyturn/keyturn/internal/canary"
 	"github.com/keyturn/keyturn/internal/config"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/evidence"
@@ -71,6 +72,7 @@ type Server struct {
 	log      *evidence.Log
 	follow   *follow.Service // hands the log to whoever watches it
 	streams  *stream.Service
+	canaries *canary.Service
 	outbound outbound.Rules // for every call to an address that somebody configured
 	world    world
 	metrics  *metrics
@@ -142,6 +144,9 @@ func (s *Server) build(ctx context.Context) error {
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	s.streams = stream.New(s.db, door, s.follow, s.keys, s.outbound, s.streamFolder(), audit.Origin(s.world.instance, s.world.epoch))
+	if err := s.buildCanaries(ctx, door); err != nil {
+		return err
+	}
 	reporter := &reporter{s}
 	routes, err := httpapi.New(httpapi.Services{
 		Secrets:  s.secrets,
@@ -150,10 +155,11 @@ func (s *Server) build(ctx context.Context) error {
 		Status:   reporter,
 		Keys:     s.keys,
 		Backups:  s.backups,
+		Streams:  s.streams,
+		Canaries: s.canaries,
 		Passkeys: passkeys,
 		Offline:  s.o.Config.OfflineMaxAge,
 		Closing:  s.closing,
-		Streams:  s.streams,
 	})
 	if err != nil {
 		return err
@@ -184,7 +190,18 @@ func (s *Server) build(ctx context.Context) error {
 	s.follower.Go(func() { s.backups.Run(ctx) })
 	s.follower.Go(func() { s.follow.Run(ctx) })
 	s.follower.Go(func() { s.streams.Run(ctx) })
+	s.follower.Go(func() { s.canaries.Run(ctx) })
 	return nil
+}
+
+func (s *Server) buildCanaries(ctx context.Context, door *guard.Door) error {
+	s.canaries = canary.New(s.db, door)
+	if err := s.canaries.Load(ctx); err != nil {
+		return err
+	}
+	s.secrets.OnShow(s.canaries.Opened)
+	s.access.OnUnknown(s.canaries.TokenShown)
+	return s.follow.Add(s.canaries.Follower())
 }
 
 // streamsFolder is where streams write files when nothing else is said.

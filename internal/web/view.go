@@ -75,6 +75,7 @@ type frame struct {
 	Problem *fault.Error
 	Version string
 	Origin  string // where passkeys work, "" for nowhere
+	Enrol   int64  // from when nothing goes without a second factor, unix milliseconds, 0 = never
 	Page    any
 }
 
@@ -82,7 +83,7 @@ type frame struct {
 func (v *visit) show(status int, name, title string, data any) error {
 	f := frame{Title: title, Here: v.r.URL.Path, Notice: v.notice, Problem: v.problem, Version: v.Version, Origin: v.Passkeys.Origin(), Page: data}
 	if v.who != nil {
-		f.Who = v.who.Name
+		f.Who, f.Enrol = v.who.Name, v.who.EnrolBy
 	}
 	var body bytes.Buffer
 	if err := v.views[name].ExecuteTemplate(&body, "layout", f); err != nil {

@@ -35,11 +35,13 @@ func (p *Pages) visit(w http.ResponseWriter, r *http.Request) *visit {
 
 // notices are told after a change, by a word in the address: no text of an address is shown.
 var notices = map[string]string{
+	"factor-added":    "The authenticator is set up.",
+	"factor-removed":  "The authenticator was removed. Its codes are good for nothing any more.",
+	"session-ended":   "The session was ended, on every server.",
 	"passkey-added":   "The passkey was added. You can log in with it from now on.",
 	"passkey-renamed": "The passkey has its new name.",
 	"passkey-removed": "The passkey was removed. It logs nobody in any more.",
 	"logged-out":      "You are logged out.",
-	"verified":        "Thank you. You can go on.",
 }
 
 // identify finds out who shows the cookie. Without a session it gives fault.Unauthenticated.
@@ -48,9 +50,9 @@ func (v *visit) identify() error {
 	if token == "" {
 		return fault.New(fault.Unauthenticated, "log in first")
 	}
-	who, err := v.Access.Authenticate(v.r.Context(), token, v.caller.Address)
+	who, err := v.Access.Authenticate(v.ctx, token, v.caller.Address)
 	if err != nil {
-		return err
+		return v.Access.Refused(v.ctx, err)
 	}
 	v.who, v.caller.Principal = who, who
 	return nil
@@ -81,9 +83,22 @@ func (p *Pages) handler(one page) http.Handler {
 			}
 		}
 		if err := one.serve(v); err != nil {
-			v.fail(err)
+			v.failed(err)
 		}
 	})
+}
+
+// failed sends a session that was proved too long ago to prove itself, and shows everything else.
+func (v *visit) failed(err error) {
+	if fault.As(err).Reason != fault.ReasonReprove || v.scripted() {
+		v.fail(err)
+		return
+	}
+	next := "/account" // a form that was sent is not sent again
+	if v.r.Method == http.MethodGet {
+		next = v.r.URL.RequestURI()
+	}
+	v.redirect("/verify?next=" + url.QueryEscape(local(next)))
 }
 
 // scripted tells a call of our own script from a reader who goes somewhere.

@@ -30,9 +30,10 @@ type Services struct {
 // Pages serves the console.
 type Pages struct {
 	Services
-	views  views
-	static static
-	cross  *http.CrossOriginProtection
+	views   views
+	static  static
+	cross   *http.CrossOriginProtection
+	pending pending
 }
 
 // New reads templates and static files, which are part of the program.
@@ -45,6 +46,9 @@ func New(s Services) (*Pages, error) {
 	}
 	var err error
 	if out.static, err = readStatic(); err != nil {
+		return nil, err
+	}
+	if out.pending, err = newPending(); err != nil {
 		return nil, err
 	}
 	out.views, err = readViews(out.static)
@@ -72,7 +76,13 @@ func (p *Pages) pages() []page {
 		{"POST /account/passkeys", true, p.passkeyAdd},
 		{"POST /account/passkeys/rename", true, p.passkeyRename},
 		{"POST /account/passkeys/remove", true, p.passkeyRemove},
+		{"POST /account/factors", true, p.factorBegin},
+		{"POST /account/factors/confirm", true, p.factorConfirm},
+		{"POST /account/factors/remove", true, p.factorRemove},
+		{"POST /account/recovery-codes", true, p.recoveryRenew},
+		{"POST /account/sessions/end", true, p.sessionEnd},
 		{"GET /verify", true, p.verifyForm},
+		{"POST /verify", true, p.verify},
 		{"POST /verify/passkey/begin", true, p.verifyPasskeyBegin},
 		{"POST /verify/passkey", true, p.verifyPasskey},
 	}

@@ -50,6 +50,10 @@
   const run = async (form) => {
     const answer = await fetch(form.dataset.begin, { method: "POST", headers: { Accept: "application/json" }, redirect: "error" });
     const body = await answer.json();
+    if (body.reason === "reauthenticate") { // the last login was too long ago
+      location.assign("/verify?next=" + encodeURIComponent(location.pathname));
+      return;
+    }
     if (!answer.ok) throw new Error(sentence(body));
     const publicKey = read(body);
     const credential = form.dataset.passkey === "create"
