@@ -3,10 +3,12 @@ package web_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/pquerna/otp/totp"
 
 	"github.com/keyturn/keyturn/keyturntest"
 )
@@ -70,10 +72,75 @@ func TestAPasskeyIsAddedAndLogsIn(t *testing.T) {
 	b.click(`form[action="/account/passkeys/rename"] button`)
 	b.sees("new name", "old laptop")
 	b.click(`form[action="/account/passkeys/remove"] button`)
-	b.sees("The passkey was removed", "You have none yet")
+	b.sees("The passkey was removed")
 	b.click(".out button")
 	b.click(`[data-passkey-start]`)
 	b.sees("The passkey is not right")
+}
+
+func TestAnAuthenticatorAppIsSetUpAndAskedFor(t *testing.T) {
+	t.Parallel()
+	s := keyturntest.Start(t)
+	b := open(t, s)
+	b.login(s.Email, s.Password)
+	b.sees("Projects")
+	b.visit("/account")
+	b.fill(`form[action="/account/factors"] input[name=name]`, "phone")
+	b.click(`form[action="/account/factors"] button`)
+	b.sees("Scan this")
+	b.shot("factor")
+	b.do(chromedp.WaitVisible(chromedp.CSS("svg.qr path")))
+	secret, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("code.secret")))
+	must(t, err)
+	code := func(step time.Duration) string {
+		c, err := totp.GenerateCode(strings.ReplaceAll(secret, " ", ""), time.Now().Add(step*30*time.Second))
+		must(t, err)
+		return c
+	}
+	b.fill(`input[name=code]`, "000000")
+	b.click(`form[action="/account/factors/confirm"] button`)
+	b.sees("The code is not right")
+	b.fill(`input[name=code]`, code(-1))
+	b.click(`form[action="/account/factors/confirm"] button`)
+	b.sees("Recovery codes")
+	b.shot("codes")
+	recovery, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS(".codes li")))
+	must(t, err)
+	b.click(`main a.button`)
+	b.sees("phone", "10 are left")
+	b.shot("account-full")
+	b.click(".out button")
+	b.sees("You are logged out")
+
+	b.login(s.Email, s.Password)
+	b.sees("Six digits from your authenticator app")
+	b.shot("login-code")
+	if page, err := chromedp.Run(b.ctx, chromedp.OuterHTML(chromedp.CSS("html"))); err != nil || strings.Contains(page, s.Password) {
+		t.Errorf("the password is in the page that asks for the code: %v", err)
+	}
+	b.fill(`input[name=code]`, "000000")
+	b.click(`form[action="/login"] button`)
+	b.sees("The code is not right")
+	b.fill(`input[name=code]`, code(0))
+	b.click(`form[action="/login"] button`)
+	b.sees("Projects", s.Email)
+	b.click(".out button")
+	b.sees("You are logged out")
+	b.login(s.Email, s.Password)
+	b.sees("Six digits")
+	b.fill(`input[name=code]`, recovery)
+	b.click(`form[action="/login"] button`)
+	b.sees("Projects")
+	b.visit("/account")
+	b.sees("9 are left")
+	// The code stands for a fresh proof as well.
+	b.visit("/verify?next=%2Faccount")
+	b.shot("verify")
+	b.fill(`input[name=code]`, code(1))
+	b.click(`form[action="/verify"] button`)
+	b.sees("Your account")
+	b.click(`form[action="/account/factors/remove"] button`)
+	b.sees("The authenticator was removed")
 }
 
 func TestAnAuthenticatorThatDoesNotVerifyItsUserLogsNobodyIn(t *testing.T) {
