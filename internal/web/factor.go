@@ -2,10 +2,11 @@ package web
 
 import (
 	"fmt"
+	"image/color"
 	"net/http"
 	"strings"
 
-	"rsc.io/qr"
+	"github.com/boombuler/barcode/qr"
 
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/httpkit"
@@ -81,15 +82,17 @@ const quiet = 4
 
 // picture draws a QR code as the path of an SVG, one unit to a module.
 func picture(text string) (size int, path string, err error) {
-	code, err := qr.Encode(text, qr.M)
+	code, err := qr.Encode(text, qr.M, qr.Auto)
 	if err != nil {
 		return 0, "", err
 	}
+	modules := code.Bounds().Dx()
+	dark := func(x, y int) bool { return code.At(x, y) == color.Black }
 	var b strings.Builder
-	for y := range code.Size {
-		for x := 0; x < code.Size; x++ {
+	for y := range modules {
+		for x := 0; x < modules; x++ {
 			from := x
-			for x < code.Size && code.Black(x, y) {
+			for x < modules && dark(x, y) {
 				x++
 			}
 			if x > from {
@@ -97,5 +100,5 @@ func picture(text string) (size int, path string, err error) {
 			}
 		}
 	}
-	return code.Size + 2*quiet, b.String(), nil
+	return modules + 2*quiet, b.String(), nil
 }

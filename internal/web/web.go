@@ -151,7 +151,7 @@ func (p *Pages) protect(next http.Handler) http.Handler {
 func local(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || len(next) > 1024 || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\x00\r\n\t") ||
-		u.Scheme != "" || u.Host != "" || u.User != nil || strings.HasPrefix(u.Path, "//") {
+		u.Scheme != "" || u.Host != "" || u.User != nil || strings.Contains(u.Path, "//") {
 		return "/"
 	}
 	return u.String()
