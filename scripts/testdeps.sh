@@ -8,6 +8,7 @@
 #   softhsm2        an HSM in software; opensc makes the keys in it
 #   swtpm           a TPM 2.0 in software
 #   chromium        a browser for the pages of the console
+#   prometheus-alertmanager  where alerts go
 #   rsyslog         a syslog server that reads what streams of the audit log send
 set -eu
 
@@ -39,6 +40,7 @@ missing() {
 	have pkcs11-tool || echo opensc
 	have swtpm || echo swtpm
 	have chromium || have chromium-browser || have google-chrome || echo chromium
+	have prometheus-alertmanager || echo prometheus-alertmanager
 	have rsyslogd || [ -x /usr/sbin/rsyslogd ] || echo rsyslog
 }
 

@@ -23,9 +23,9 @@ func Routes() []Route {
 		keyRoutes(),
 		backupRoutes(),
 		streamRoutes(),
-		peopleRoutes(),
 		canaryRoutes(),
 		passkeyRoutes(),
+		peopleRoutes(),
 	)
 }
 
