@@ -46,7 +46,7 @@ func (j *judge) use(rules []Rule) {
 	j.rules = map[string]Rule{}
 	for _, r := range rules {
 		j.rules[r.ID] = r
-		if r.Threshold > 0 && (j.windows[r.ID] == nil || j.windows[r.ID].within != r.Within) {
+		if r.Threshold > 0 && (j.windows[r.ID] == nil || j.windows[r.ID].within != r.Within.Milliseconds()) {
 			j.windows[r.ID] = newWindow(r.Within)
 		}
 	}

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"container/list"
 	"time"
 )
 
@@ -10,61 +11,70 @@ const maxKeys = 10_000
 
 // window counts what happens within a time, by key. It is a pure value: the clock is the times of the entries.
 type window struct {
-	within time.Duration
-	keys   map[string]*counted
-}
-
-// counted is what one key did. Items that are equal count once.
-type counted struct {
-	items map[string]int64 // to the last time, unix milliseconds
-	last  int64
+	within int64 // milliseconds
+	keys   *recent[string, *recent[string, struct{}]]
 }
 
 func newWindow(within time.Duration) *window {
-	return &window{within: within, keys: map[string]*counted{}}
+	return &window{within: within.Milliseconds(), keys: newRecent[string, *recent[string, struct{}]]()}
 }
 
-// add counts an item of a key and tells how many different ones there were within the time, at most limit.
+// add counts an item of a key and tells how many different ones there were within the time, at most limit: more are not kept.
 func (w *window) add(key, item string, at, limit int64) int64 {
-	c := w.keys[key]
-	if c == nil {
-		if len(w.keys) >= maxKeys {
-			w.drop(at)
-		}
-		c = &counted{items: map[string]int64{}}
-		w.keys[key] = c
+	items, ok := w.keys.get(key)
+	if !ok {
+		items = newRecent[string, struct{}]()
 	}
-	c.last = max(c.last, at)
-	begin := c.last - w.within.Milliseconds()
-	if _, known := c.items[item]; known || int64(len(c.items)) < limit {
-		c.items[item] = max(c.items[item], at)
-		if int64(len(c.items)) < limit {
-			return int64(len(c.items)) // old ones may be among them, but too few all the same
-		}
-	}
-	for i, t := range c.items {
-		if t <= begin {
-			delete(c.items, i)
-		}
-	}
-	if _, known := c.items[item]; !known && int64(len(c.items)) < limit {
-		c.items[item] = at
-	}
-	return int64(len(c.items))
+	w.keys.put(key, items, at)
+	w.keys.trim(maxKeys, at-w.within)
+	items.put(item, struct{}{}, at)
+	items.trim(int(limit), at-w.within)
+	return int64(items.len())
 }
 
-// drop forgets keys that did nothing within the time, and when there are none the one that was idle longest.
-func (w *window) drop(now int64) {
-	begin := now - w.within.Milliseconds()
-	oldest, at := "", int64(0)
-	for k, c := range w.keys {
-		if c.last <= begin {
-			delete(w.keys, k)
-		} else if oldest == "" || c.last < at {
-			oldest, at = k, c.last
-		}
+// recent is a map in the order in which its keys were last put.
+type recent[K comparable, V any] struct {
+	order *list.List // of *kept, the oldest first
+	at    map[K]*list.Element
+}
+
+type kept[K comparable, V any] struct {
+	key   K
+	value V
+	at    int64
+}
+
+func newRecent[K comparable, V any]() *recent[K, V] {
+	return &recent[K, V]{list.New(), map[K]*list.Element{}}
+}
+
+func (r *recent[K, V]) len() int { return len(r.at) }
+
+func (r *recent[K, V]) get(key K) (value V, ok bool) {
+	if e := r.at[key]; e != nil {
+		return e.Value.(*kept[K, V]).value, true
 	}
-	if len(w.keys) >= maxKeys {
-		delete(w.keys, oldest)
+	return value, false
+}
+
+func (r *recent[K, V]) put(key K, value V, at int64) {
+	if e := r.at[key]; e != nil {
+		k := e.Value.(*kept[K, V])
+		k.value, k.at = value, max(k.at, at)
+		r.order.MoveToBack(e)
+		return
+	}
+	r.at[key] = r.order.PushBack(&kept[K, V]{key, value, at})
+}
+
+// trim forgets what was put at before or sooner, and then the oldest until at most limit are left.
+func (r *recent[K, V]) trim(limit int, before int64) {
+	for e := r.order.Front(); e != nil; e = r.order.Front() {
+		k := e.Value.(*kept[K, V])
+		if k.at > before && r.len() <= limit {
+			return
+		}
+		delete(r.at, k.key)
+		r.order.Remove(e)
 	}
 }
