@@ -20,6 +20,7 @@ var copied = []string{
 	"instance", "key_slot", "key_generation", "key_turn", "instance_secret",
 	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant",
 	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
+	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant", "halt",
 	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
 	"audit_chunk", "follower", "stream", "canary", "consumer", "alert_channel", "alert_rule", "alert_known",
 }
