@@ -157,7 +157,7 @@ func (s *Service) RemoveChannel(ctx context.Context, name string) error {
 	})
 }
 
-// Test sends one message to a channel at once, and tells how it ended.
+// Test sends one message to a channel at once, and tells how it ended: sent, or dead with its problem.
 func (s *Service) Test(ctx context.Context, name string) (api.AlertDelivery, error) {
 	var row store.AlertChannel
 	var letter *store.AlertDelivery
@@ -180,10 +180,11 @@ func (s *Service) Test(ctx context.Context, name string) (api.AlertDelivery, err
 	if err := s.db.Derive(ctx, func(d *store.Derived) error { return d.PutAlertDeliveries(ctx, letter) }); err != nil {
 		return api.AlertDelivery{}, err
 	}
-	if problem != nil {
-		return api.AlertDelivery{}, problem
+	out := deliveryOf(letter, row.Name)
+	if problem != nil && fault.As(problem).Hint != "" {
+		out.Problem += "; " + fault.As(problem).Hint
 	}
-	return deliveryOf(letter, row.Name), nil
+	return out, nil
 }
 
 // ListRules lists all rules as they stand.
