@@ -26,6 +26,7 @@ func Routes() []Route {
 		canaryRoutes(),
 		alertRoutes(),
 		consumerRoutes(),
+		passkeyRoutes(),
 		peopleRoutes(),
 	)
 }
@@ -44,6 +45,7 @@ type Services struct {
 	Consumers Consumers
 	Offline   time.Duration   // how long clients may serve from a sealed copy
 	Closing   <-chan struct{} // closed when the server begins to stop: streams end then
+	Passkeys  *access.Passkeys
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.

@@ -74,7 +74,10 @@ func samples() []any {
 		By: sampleMail, StartedAt: day, Done: 12, Total: 31, PerSecond: 5200}
 	backup := api.Backup{Name: "2026-03-02t09-30-00z-3-5f3a.ktb.age", CreatedAt: day, Bytes: 1482752, Digest: sampleHex, Content: sampleHex, Recipients: []string{"0000-0000-0000-0000"},
 		Schema: 3, Epoch: 3, LogSize: 412, Rows: 930, Secrets: 31, Seconds: 0.4, VerifiedAt: day, Where: "place"}
+	passkey := api.Passkey{ID: sampleKey, Name: "laptop", Transports: []string{"internal"}, CreatedAt: day, LastUsedAt: &later}
 	return []any{
+		api.PasskeyOptions{Options: `{"challenge":"AAEC","rpId":"keyturn.example.test","userVerification":"required"}`},
+		passkey, api.Passkeys{Passkeys: []api.Passkey{passkey}},
 		api.Problem{Type: "https://keyturn.dev/docs/reference/errors#not_found", Title: "Not found", Status: 404, Detail: "no such thing, or no right to see it", Kind: "not_found",
 			Hint: "check project, environment, path and name, and that your token reaches them", Instance: sampleRequest},
 		api.Done{Done: true},

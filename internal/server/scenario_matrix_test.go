@@ -71,6 +71,7 @@ var rows = joinRows(
 	canaryRows,
 	alertRows,
 	consumerRows,
+	passkeyRows,
 	peopleRows,
 )
 

@@ -152,6 +152,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		keySlots.digests, keyGenerations.digests, keyTurns.digests, instanceSecrets.digests, backups.digests,
 		streams.digests, canaries.digests, alertChannels.digests, alertRules.digests,
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
+		passkeys.digests,
 	}
 	for _, walk := range walks {
 		if err := walk(ctx, q.q, yield); err != nil {
