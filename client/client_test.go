@@ -180,6 +180,19 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.PauseStream(ctx, "name", false))
 	add(c.TestStream(ctx, "name"))
 	add(c.RemoveStream(ctx, "name"))
+	add2(c.Alerts(ctx, 1))
+	add2(c.AlertRules(ctx))
+	add2(c.SetAlertRule(ctx, "id", api.AlertRuleRequest{}))
+	add2(c.AlertChannels(ctx))
+	add2(c.AddAlertChannel(ctx, api.AlertChannelRequest{}))
+	add(c.RemoveAlertChannel(ctx, "name"))
+	add2(c.TestAlertChannel(ctx, "name"))
+	add2(c.AlertDeliveries(ctx, true, 1))
+	add2(c.ResendAlert(ctx, "id"))
+	add2(c.Consumers(ctx, "p", "e", "/", "name"))
+	add2(c.Unused(ctx, 1))
+	add2(c.Reads(ctx, "id"))
+	add2(c.FirstReads(ctx, 1))
 	return errs
 }
 

@@ -71,7 +71,7 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 		return nil, unknown()
 	}
 	if row.RevokedAt != 0 {
-		return nil, unknown()
+		return nil, revoked(row)
 	}
 	name, disabled, err := s.nameOf(ctx, s.db.Queries, row.PrincipalKind, row.PrincipalID)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
@@ -301,7 +301,7 @@ func (s *Service) Refused(ctx context.Context, cause error) error {
 	if fault.KindOf(cause) != fault.Unauthenticated {
 		return cause
 	}
-	return s.fail(ctx, guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"token": "refused"}}, cause)
+	return s.fail(ctx, guard.Op{Action: policy.SessionLogin, Detail: refusedToken(cause)}, cause)
 }
 
 // fail records a failure that anybody can cause as often as he likes.

@@ -69,6 +69,8 @@ var rows = joinRows(
 	coreRows,
 	streamRows,
 	canaryRows,
+	alertRows,
+	consumerRows,
 	passkeyRows,
 	peopleRows,
 	policyRows,
