@@ -15,7 +15,7 @@ import (
 
 // Routes gives the table. It is made anew for each caller, so nobody can change it for others.
 func Routes() []Route {
-	return slices.Concat(accessRoutes(), peopleRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes())
+	return slices.Concat(accessRoutes(), peopleRoutes(), inviteRoutes(), accountRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes())
 }
 
 // Services are what the routes ask.

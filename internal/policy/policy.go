@@ -43,6 +43,7 @@ const (
 	SelfManage    Action = "self.manage"    // one's own password, address, name and second factors
 	SelfProve     Action = "self.prove"     // show again who one is, to do dangerous things
 	SetUp         Action = "instance.setup" // anonymous, once
+	InviteAccept  Action = "invite.accept"  // anonymous: whoever has the link
 )
 
 // Actions lists every action with what it means, for the reference page.
@@ -76,6 +77,7 @@ var Actions = []struct {
 	{SelfManage, "change one's own name, password, address and second factors"},
 	{SelfProve, "prove again who one is, before dangerous acts"},
 	{SetUp, "create the first admin, once (nobody yet)"},
+	{InviteAccept, "use an invitation or another link that works once (whoever has it)"},
 }
 
 // Resource is what an action is about. Empty fields mean "not inside one".
@@ -99,7 +101,7 @@ var rules = map[domain.Role][]Action{
 }
 
 // anonymous is what a caller without a credential may try; set-up and login check their own proofs.
-var anonymous = []Action{SessionLogin, SetUp}
+var anonymous = []Action{SessionLogin, SetUp, InviteAccept}
 
 // self is what everybody may do with what is his own, whatever his roles.
 var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}

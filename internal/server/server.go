@@ -130,6 +130,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
+	s.access.ReadsFrom(s.log.EachRead)
 	reporter := &reporter{s}
 	routes, err := httpapi.New(httpapi.Services{
 		Secrets: s.secrets,
