@@ -151,7 +151,11 @@ func (s *Server) build(ctx context.Context) error {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(w, r, fault.New(fault.NotFound, "nothing is served here").WithHint("the API lives below /keyturn/v1, health at /healthz"))
 	})
-	s.handler = httpkit.Front(s.metrics.measure(mux))
+	proxies, err := httpkit.ParseProxies(s.o.Config.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_TRUSTED_PROXIES: %w", err)
+	}
+	s.handler = httpkit.Front(httpkit.Behind(proxies, s.metrics.measure(mux)))
 	if s.world.fresh && s.o.FirstProject != "" {
 		if err := s.firstProject(ctx); err != nil {
 			return err
