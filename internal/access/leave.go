@@ -168,6 +168,21 @@ func (s *Service) eraseTraces(ctx context.Context, tx *store.Tx, row store.Perso
 			return err
 		}
 	}
+	projects, err := tx.Projects(ctx, row.Org)
+	if err != nil {
+		return err
+	}
+	for _, project := range projects {
+		own, err := tx.PersonalsOf(ctx, row.ID, project.ID)
+		if err != nil {
+			return err
+		}
+		for _, v := range own {
+			if err := tx.RemovePersonal(ctx, &v); err != nil {
+				return err
+			}
+		}
+	}
 	tokens, err := tx.TokensOf(ctx, string(row.ID))
 	if err != nil {
 		return err
