@@ -3,6 +3,7 @@
 package access
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,9 @@ type Service struct {
 	refusals   *rate.Limiter
 	unrecorded atomic.Int64
 
+	// onUnknown hears of tokens of the right form that nobody has; nil: nobody asks.
+	onUnknown func(ctx context.Context, hash [32]byte) error
+
 	mu         sync.RWMutex
 	generation int // moved on by every change of access, so that nothing stale is entered
 	principals map[[32]byte]*domain.Principal
@@ -60,6 +64,21 @@ func New(db *store.DB, door *guard.Door, setup Setup) *Service {
 		attempts: newAttempts(), crowd: newCrowd(), codes: newCodeTries(), uses: newLastUses(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), principals: map[[32]byte]*domain.Principal{}}
 	db.Hear(s.hear)
 	return s
+}
+
+// OnUnknown sets who hears of each token of the right form that nobody has, with its hash, before it is refused. It stands on
+// the path of refusals only. Call it before the service is used.
+func (s *Service) OnUnknown(hear func(ctx context.Context, hash [32]byte) error) { s.onUnknown = hear }
+
+// Shown tells of a token that came where none was asked for.
+func (s *Service) Shown(ctx context.Context, token string) error {
+	if s.onUnknown == nil {
+		return nil
+	}
+	if _, err := domain.CheckToken(token); err != nil {
+		return nil // no token of ours
+	}
+	return s.onUnknown(ctx, domain.TokenHash(token))
 }
 
 func (s *Service) hear(f store.Feed) {

@@ -32,7 +32,13 @@ func (s *Service) duties(ctx context.Context, p *domain.Principal, row store.Tok
 		return err
 	}
 	// A login whose second factor an identity provider has seen is as good as one of ours.
+	// So is one with a passkey; who has one and logged in by password alone must show it, but his tokens go on.
 	if set.MFARequired && !p.Factor && p.MFAAt == 0 {
+		if !p.Session {
+			if passkey, err := hasPasskey(ctx, s.db.Queries, domain.UserID(p.ID)); err != nil || passkey {
+				return err
+			}
+		}
 		me, err := s.db.Person(ctx, domain.UserID(p.ID))
 		if err != nil {
 			return err
@@ -172,10 +178,10 @@ func (s *Service) mayActOn(ctx context.Context, tx *store.Tx, p guard.Permit, ro
 	if them.Grants, err = grantsOf(ctx, tx.Queries, them); err != nil {
 		return err
 	}
-	for _, g := range them.Grants {
-		if !policy.CanGrant(p.Principal(), g) {
-			return fault.New(fault.Denied, "this person may do more than you, so another one must do it").WithHint("ask an admin of the organisation")
-		}
+	if err := mayGiveAll(ctx, tx.Queries, p.Principal(), p.Facts(), them.Grants); fault.KindOf(err) == fault.Denied && err != nil {
+		return fault.New(fault.Denied, "this person may do more than you, so another one must do it").WithHint("ask an admin of the organisation")
+	} else if err != nil {
+		return err
 	}
 	return nil
 }

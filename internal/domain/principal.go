@@ -40,6 +40,10 @@ type Principal struct {
 	// Idle is how long the credential may lie unused before it ends, milliseconds, zero for ever; UsedAt is when it was last known
 	// to be used when the principal was loaded.
 	Idle, UsedAt int64
+	// Roles are the custom roles among the grants, by id. A grant of a role that is neither here nor built in gives nothing.
+	Roles map[Role]CustomRole
+	// Rights is what package policy made of all this, nil before. It belongs to this principal and not to a copy of it.
+	Rights any
 	// Session is true when the credential is a person's own login, not a token that he or a machine was given.
 	Session bool
 	// Factor is true when the person has a second factor in force.
@@ -79,9 +83,13 @@ func ParseRole(s string) (Role, error) {
 	return r, nil
 }
 
+// IsBuiltIn tells whether the role is one of those that every organisation has.
+func (r Role) IsBuiltIn() bool { return slices.Contains([]Role{Admin, Developer, Viewer, None}, r) }
+
 // Grant is a role given somewhere: everywhere in the organisation, in a project, in one environment of it, or in some of
 // the folders there.
 type Grant struct {
+	ID        string    `json:"id,omitzero"`
 	Project   ProjectID `json:"project,omitzero"`
 	Env       EnvID     `json:"env,omitzero"`
 	Path      Pattern   `json:"path,omitzero"` // "" for every folder

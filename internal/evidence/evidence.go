@@ -5,7 +5,6 @@ package evidence
 import (
 	"context"
 	"encoding/base64"
-	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -73,22 +72,16 @@ func (l *Log) List(ctx context.Context, f Filter, before int64, limit int) (api.
 			return err
 		}
 		out.Size = size
-		end := min(before, size)
-		for end > 0 && len(out.Entries) < limit {
-			begin := max(0, end-window)
-			found, err := l.matching(ctx, filter, string(p.Org()), begin, end)
-			if err != nil {
-				return err
-			}
-			slices.Reverse(found)
-			out.Entries = append(out.Entries, found...)
-			end = begin
+		found, stopped, err := l.search(ctx, filter, string(p.Org()), min(before, size), limit)
+		if err != nil {
+			return err
 		}
+		out.Entries = append(out.Entries, found...)
 		if len(out.Entries) > limit {
 			out.Entries = out.Entries[:limit]
 			out.Next = &out.Entries[limit-1].Index
-		} else if end > 0 {
-			out.Next = &end
+		} else if stopped > 0 {
+			out.Next = &stopped
 		}
 		return nil
 	})

@@ -62,6 +62,9 @@ func (l *Log) deep(ctx context.Context, p guard.Permit, out *api.Verification) e
 	if err != nil {
 		return err
 	}
+	if err := l.checkIndex(ctx, out); err != nil {
+		return err
+	}
 	findings := map[audit.RowKey]string{}
 	seen := map[audit.RowKey]bool{}
 	current := map[audit.RowKey]audit.RowKey{} // the state that stands as the current one of a thing that has several

@@ -15,19 +15,35 @@ import (
 
 // Routes gives the table. It is made anew for each caller, so nobody can change it for others.
 func Routes() []Route {
-	return slices.Concat(accessRoutes(), peopleRoutes(), inviteRoutes(), accountRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes())
+	return slices.Concat(
+		accessRoutes(),
+		projectRoutes(),
+		secretRoutes(),
+		auditRoutes(),
+		keyRoutes(),
+		backupRoutes(),
+		streamRoutes(),
+		canaryRoutes(),
+		passkeyRoutes(),
+		peopleRoutes(),
+		inviteRoutes(),
+		accountRoutes(),
+	)
 }
 
 // Services are what the routes ask.
 type Services struct {
-	Secrets *secrets.Service
-	Access  *access.Service
-	Auditor Auditor
-	Status  Reporter
-	Keys    Keys
-	Backups Backups
-	Offline time.Duration   // how long clients may serve from a sealed copy
-	Closing <-chan struct{} // closed when the server begins to stop: streams end then
+	Secrets  *secrets.Service
+	Access   *access.Service
+	Auditor  Auditor
+	Status   Reporter
+	Keys     Keys
+	Backups  Backups
+	Streams  Streams
+	Canaries Canaries
+	Passkeys *access.Passkeys
+	Offline  time.Duration   // how long clients may serve from a sealed copy
+	Closing  <-chan struct{} // closed when the server begins to stop: streams end then
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.

@@ -27,23 +27,32 @@ const (
 	ProjectUpdate Action = "project.update" // rename, environments, schema
 	ProjectDelete Action = "project.delete" // delete and restore
 	ProjectPurge  Action = "project.purge"  // destroy
-	AccessRead    Action = "access.read"    // list users, identities, tokens, grants
-	AccessManage  Action = "access.manage"  // change them
-	TokenCreate   Action = "token.create"   // for oneself, never more than one has
-	TokenRevoke   Action = "token.revoke"   // one's own
-	AuditRead     Action = "audit.read"     // the log and its proofs
-	InstanceRead  Action = "instance.read"  // status, doctor, keys
-	KeysManage    Action = "keys.manage"    // turn keys, add and remove slots
-	KeysTurn      Action = "keys.turn"      // a turn at work: the server itself
-	KeysUnlock    Action = "keys.unlock"    // something was entered while the server was sealed
-	BackupManage  Action = "backup.manage"  // make, verify and drill backups
-	SessionLogin  Action = "session.login"  // anonymous
-	SessionEnd    Action = "session.end"    // one's own
-	SelfRead      Action = "self.read"      // who am I
-	SelfManage    Action = "self.manage"    // one's own password, address, name and second factors
-	SelfProve     Action = "self.prove"     // show again who one is, to do dangerous things
-	SetUp         Action = "instance.setup" // anonymous, once
-	InviteAccept  Action = "invite.accept"  // anonymous: whoever has the link
+	ProjectFreeze Action = "project.freeze" // freeze, kill and thaw a project
+
+	AccessRead   Action = "access.read"   // list users, identities, tokens, grants
+	AccessManage Action = "access.manage" // change them
+	TokenCreate  Action = "token.create"  // for oneself, never more than one has
+	TokenRevoke  Action = "token.revoke"  // one's own
+
+	AuditRead   Action = "audit.read"   // the log and its proofs
+	AuditIndex  Action = "audit.index"  // make the log's index: the server itself
+	AuditManage Action = "audit.manage" // where the log is sent on and archived, canaries
+
+	InstanceRead   Action = "instance.read"   // status, doctor, keys
+	InstanceFreeze Action = "instance.freeze" // the same for everything
+	KeysManage     Action = "keys.manage"     // turn keys, add and remove slots
+	KeysTurn       Action = "keys.turn"       // a turn at work: the server itself
+	KeysUnlock     Action = "keys.unlock"     // something was entered while the server was sealed
+	BackupManage   Action = "backup.manage"   // make, verify and drill backups
+
+	SessionLogin     Action = "session.login"     // anonymous
+	SessionEnd       Action = "session.end"       // one's own
+	SelfRead         Action = "self.read"         // who am I
+	SetUp            Action = "instance.setup"    // anonymous, once
+	PasskeyChallenge Action = "passkey.challenge" // anonymous
+	InviteAccept     Action = "invite.accept"     // anonymous: whoever has the link
+	SelfManage       Action = "self.manage"       // one's own password, address, name and second factors
+	SelfProve        Action = "self.prove"        // show again who one is, to do dangerous things
 )
 
 // Actions lists every action with what it means, for the reference page.
@@ -66,6 +75,8 @@ var Actions = []struct {
 	{TokenCreate, "make tokens that may do no more than oneself"},
 	{TokenRevoke, "revoke one's own tokens"},
 	{AuditRead, "read and verify the audit log"},
+	{AuditIndex, "index the log for searches (the server itself)"},
+	{AuditManage, "send the audit log on, archive it, set canaries"},
 	{InstanceRead, "see status, keys and the doctor's findings"},
 	{KeysManage, "turn keys, add, test and remove key slots"},
 	{KeysTurn, "work on a turn of a key (the server itself)"},
@@ -73,9 +84,12 @@ var Actions = []struct {
 	{BackupManage, "make, list, verify and drill backups of the whole instance"},
 	{SessionLogin, "log in (nobody yet)"},
 	{SessionEnd, "log out"},
+	{ProjectFreeze, "freeze a project, stop all reads of it, and lift that again"},
+	{InstanceFreeze, "the same for everything on the server"},
 	{SelfRead, "see who one is"},
 	{SelfManage, "change one's own name, password, address and second factors"},
 	{SelfProve, "prove again who one is, before dangerous acts"},
+	{PasskeyChallenge, "ask for a challenge to log in with a passkey (nobody yet)"},
 	{SetUp, "create the first admin, once (nobody yet)"},
 	{InviteAccept, "use an invitation or another link that works once (whoever has it)"},
 }
@@ -85,7 +99,11 @@ type Resource struct {
 	Org     domain.OrgID
 	Project domain.ProjectID
 	Env     domain.EnvID
+	EnvSlug domain.Slug // of Env; rules speak of environments by slug
 	Path    domain.Path
+	// Name and Tags are of the secret; without a name the question is about the folder itself.
+	Name domain.SecretName
+	Tags []domain.Tag
 }
 
 // Decision is the answer and why.
@@ -94,14 +112,8 @@ type Decision struct {
 	Reason  string // for the audit log: the grant and rule that decided
 }
 
-// rules says what each built-in role allows where it is granted. Admin is the one role that reaches the organisation.
-var rules = map[domain.Role][]Action{
-	domain.Developer: {SecretList, SecretRead, SecretWrite, SecretDelete, ProjectRead, TokenCreate, TokenRevoke},
-	domain.Viewer:    {SecretList, ProjectRead, TokenCreate, TokenRevoke},
-}
-
 // anonymous is what a caller without a credential may try; set-up and login check their own proofs.
-var anonymous = []Action{SessionLogin, SetUp, InviteAccept}
+var anonymous = []Action{SessionLogin, SetUp, PasskeyChallenge, InviteAccept}
 
 // self is what everybody may do with what is his own, whatever his roles.
 var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}
@@ -110,50 +122,9 @@ var verbs = map[Action]domain.Verb{
 	SecretList: domain.VerbList, SecretRead: domain.VerbRead, SecretWrite: domain.VerbWrite, SecretDelete: domain.VerbDelete,
 }
 
-// Decide answers for one principal. It is a pure function of its arguments.
+// Decide is [DecideAt] when nothing is known of the moment: what holds only for a time or under a condition gives nothing.
 func Decide(p *domain.Principal, action Action, r Resource) Decision {
-	return decide(p, action, r, false)
-}
-
-// decide asks about the folder r.Path, or about any folder at all when somewhere is set.
-func decide(p *domain.Principal, action Action, r Resource, somewhere bool) Decision {
-	switch {
-	case p == nil:
-		return Decision{false, "no principal"}
-	case p.Kind == domain.Anonymous:
-		return verdict(slices.Contains(anonymous, action), "anonymous")
-	case p.Kind == domain.System:
-		return Decision{true, "system"}
-	case r.Org != p.Org:
-		return Decision{false, "another organisation"}
-	case !inScope(p, action, r, somewhere):
-		return Decision{false, "outside the token's scope"}
-	case slices.Contains(self, action):
-		return Decision{true, "own"}
-	}
-	return granted(p.Grants, action, r)
-}
-
-func verdict(allowed bool, reason string) Decision { return Decision{allowed, reason} }
-
-// granted looks at every grant that covers the resource: "none" wins, then any that allows.
-func granted(grants []domain.Grant, action Action, r Resource) Decision {
-	found := Decision{false, "no role allows it"}
-	for _, g := range grants {
-		if g.Project != "" && g.Project != r.Project || g.Env != "" && g.Env != r.Env && r.Env != "" {
-			continue
-		}
-		if g.Env != "" && r.Env == "" && action != ProjectRead && action != TokenCreate {
-			continue // a role in one environment says nothing about its project, but that one may see it
-		}
-		switch {
-		case g.Role == domain.None && (g.Env == "" || r.Env != ""):
-			return Decision{false, "role none"}
-		case g.Role == domain.Admin && (g.Project == "" || r.Project != ""), slices.Contains(rules[g.Role], action):
-			found = Decision{true, "role " + string(g.Role)}
-		}
-	}
-	return found
+	return DecideAt(p, action, r, Facts{})
 }
 
 // inScope tells whether the token that was shown reaches so far. Every pattern covers some folder, so somewhere leaves
@@ -175,19 +146,4 @@ func inScope(p *domain.Principal, action Action, r Resource, somewhere bool) boo
 		}
 	}
 	return false
-}
-
-// Reaches tells whether the principal may do the action in at least one folder of the environment, whatever r.Path is.
-// Lists use it to decide whether to answer at all before they filter row by row.
-func Reaches(p *domain.Principal, action Action, r Resource) bool {
-	return decide(p, action, r, true).Allowed
-}
-
-// CanGrant tells whether p may hand out the role: nobody grants what he lacks, and a scoped token grants nothing.
-func CanGrant(p *domain.Principal, g domain.Grant) bool {
-	if p == nil || p.Scopes != nil {
-		return false
-	}
-	r := Resource{Org: p.Org, Project: g.Project, Env: g.Env}
-	return Decide(p, AccessManage, r).Allowed
 }

@@ -14,6 +14,7 @@ import (
 	vm "github.com/VictoriaMetrics/metrics"
 
 	"github.com/keyturn/keyturn/internal/backup"
+	"github.com/keyturn/keyturn/internal/follow"
 	"github.com/keyturn/keyturn/internal/keys"
 )
 
@@ -22,6 +23,7 @@ type metrics struct {
 	set      *vm.Set
 	keys     *keys.Service
 	backups  *backup.Service
+	follow   *follow.Service
 	requests sync.Map // series to *vm.Summary
 }
 
@@ -38,7 +40,7 @@ func newMetrics(s *Server) *metrics {
 		}
 		return float64(i.LogSize)
 	})
-	m.keys, m.backups = s.keys, s.backups
+	m.keys, m.backups, m.follow = s.keys, s.backups, s.follow
 	damaged := m.set.NewCounter("keyturn_damaged_envelopes_total")
 	s.secrets.OnDamage(func(record, field string) {
 		damaged.Inc()
@@ -112,6 +114,7 @@ func (m *metrics) write(w http.ResponseWriter) {
 	m.set.WritePrometheus(w)
 	m.writeKeys(w)
 	m.writeBackups(w)
+	m.writeFollowers(w)
 	vm.WriteProcessMetrics(w)
 }
 

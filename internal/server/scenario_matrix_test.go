@@ -65,7 +65,14 @@ func with(path string, body any) func(*testing.T, *matrix, string) (string, any,
 	}
 }
 
-var rows = joinRows(coreRows, peopleRows, accountRows)
+var rows = joinRows(
+	coreRows,
+	streamRows,
+	canaryRows,
+	passkeyRows,
+	peopleRows,
+	accountRows,
+)
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.
 func joinRows(topics ...map[string]row) map[string]row {

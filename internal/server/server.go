@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,10 +20,12 @@ import (
 	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/backup"
+	"github.com/keyturn/keyturn/internal/canary"
 	"github.com/keyturn/keyturn/internal/config"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/evidence"
 	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/follow"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/httpapi"
 	"github.com/keyturn/keyturn/internal/httpkit"
@@ -32,6 +35,8 @@ import (
 	"github.com/keyturn/keyturn/internal/secrets"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
+	"github.com/keyturn/keyturn/internal/stream"
+	"github.com/keyturn/keyturn/internal/web"
 )
 
 // stopWithin is how long requests under way may take when the server stops.
@@ -65,6 +70,9 @@ type Server struct {
 	access   *access.Service
 	unlocker *unlocker
 	log      *evidence.Log
+	follow   *follow.Service // hands the log to whoever watches it
+	streams  *stream.Service
+	canaries *canary.Service
 	outbound outbound.Rules // for every call to an address that somebody configured
 	world    world
 	metrics  *metrics
@@ -98,6 +106,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	door := guard.New(s.db)
+	s.follow = follow.New(s.db)
 	calls, err := outbound.ParseRules(s.o.Config.OutboundAllow)
 	if err != nil {
 		return fmt.Errorf("KEYTURN_OUTBOUND_ALLOW: %w", err)
@@ -123,6 +132,10 @@ func (s *Server) build(ctx context.Context) error {
 		setup.Token = s.setup
 	}
 	s.access = access.New(s.db, door, setup)
+	passkeys, err := access.NewPasskeys(s.access, s.o.Config.PublicURL)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_PUBLIC_URL: %w", err)
+	}
 	s.access.SealWith(s.keys)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
@@ -131,16 +144,23 @@ func (s *Server) build(ctx context.Context) error {
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	s.access.ReadsFrom(s.log.EachRead)
+	s.streams = stream.New(s.db, door, s.follow, s.keys, s.outbound, s.streamFolder(), audit.Origin(s.world.instance, s.world.epoch))
+	if err := s.buildCanaries(ctx, door); err != nil {
+		return err
+	}
 	reporter := &reporter{s}
 	routes, err := httpapi.New(httpapi.Services{
-		Secrets: s.secrets,
-		Access:  s.access,
-		Auditor: s.log,
-		Status:  reporter,
-		Keys:    s.keys,
-		Backups: s.backups,
-		Offline: s.o.Config.OfflineMaxAge,
-		Closing: s.closing,
+		Secrets:  s.secrets,
+		Access:   s.access,
+		Auditor:  s.log,
+		Status:   reporter,
+		Keys:     s.keys,
+		Backups:  s.backups,
+		Streams:  s.streams,
+		Canaries: s.canaries,
+		Passkeys: passkeys,
+		Offline:  s.o.Config.OfflineMaxAge,
+		Closing:  s.closing,
 	})
 	if err != nil {
 		return err
@@ -148,9 +168,12 @@ func (s *Server) build(ctx context.Context) error {
 	mux := http.NewServeMux()
 	routes.Register(mux)
 	s.registerHealth(mux)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		httpkit.WriteError(w, r, fault.New(fault.NotFound, "nothing is served here").WithHint("the API lives below /keyturn/v1, health at /healthz"))
-	})
+	pages, err := web.New(web.Services{Access: s.access, Secrets: s.secrets, Passkeys: passkeys, Origin: s.o.Config.PublicURL,
+		Development: s.o.Config.Mode == config.Development, Version: s.o.Version})
+	if err != nil {
+		return err
+	}
+	pages.Register(mux)
 	proxies, err := httpkit.ParseProxies(s.o.Config.TrustedProxies)
 	if err != nil {
 		return fmt.Errorf("KEYTURN_TRUSTED_PROXIES: %w", err)
@@ -168,8 +191,32 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
 	s.follower.Go(func() { s.keys.Run(ctx) })
+	s.follower.Go(func() { s.log.Run(ctx) })
 	s.follower.Go(func() { s.backups.Run(ctx) })
+	s.follower.Go(func() { s.follow.Run(ctx) })
+	s.follower.Go(func() { s.streams.Run(ctx) })
+	s.follower.Go(func() { s.canaries.Run(ctx) })
 	return nil
+}
+
+func (s *Server) buildCanaries(ctx context.Context, door *guard.Door) error {
+	s.canaries = canary.New(s.db, door)
+	if err := s.canaries.Load(ctx); err != nil {
+		return err
+	}
+	s.secrets.OnShow(s.canaries.Opened)
+	s.access.OnUnknown(s.canaries.TokenShown)
+	return s.follow.Add(s.canaries.Follower())
+}
+
+// streamsFolder is where streams write files when nothing else is said.
+const streamsFolder = "streams"
+
+func (s *Server) streamFolder() string {
+	if s.o.Config.StreamFolder != "" {
+		return s.o.Config.StreamFolder
+	}
+	return filepath.Join(s.o.Config.Data, streamsFolder)
 }
 
 // Handler serves everything; tests use it without a listener.

@@ -69,8 +69,11 @@ func (w *writer) change(ctx context.Context, j *job, now int64, alone bool) erro
 	tx.Queries = Queries{tx}
 	j.err = tx.run(j)
 	if j.err == nil {
-		j.after, j.feeds, j.entry.Rows = tx.after, tx.feeds, tx.rows
-		j.parts = encode(j.entry)
+		j.after, j.feeds = tx.after, tx.feeds
+		if !j.quiet {
+			j.entry.Rows = tx.rows
+			j.parts = encode(j.entry)
+		}
 		if alone {
 			return nil
 		}
@@ -84,9 +87,14 @@ func (w *writer) change(ctx context.Context, j *job, now int64, alone bool) erro
 		}
 		return err
 	}
-	if errors.Is(j.err, ErrUndo) {
+	undone := errors.Is(j.err, ErrUndo)
+	if undone {
 		j.err = nil
-	} else {
+	}
+	if j.quiet {
+		return nil
+	}
+	if !undone {
 		j.entry.Outcome, j.entry.Reason = audit.Failed, string(fault.KindOf(j.err))
 	}
 	j.parts = encode(j.entry)
@@ -183,13 +191,22 @@ func (w *writer) catchUp(ctx context.Context) error {
 
 // appendLog stores the entries of the batch and moves the instance row on.
 func (w *writer) appendLog(ctx context.Context, batch []*job) (*audit.Tree, error) {
-	tree := w.tree.Clone()
-	from, to := batch[0].entry.At, batch[0].entry.At
+	var from, to int64
 	var leaves [][]byte
 	for _, j := range batch {
+		if j.quiet {
+			continue
+		}
+		if len(leaves) == 0 {
+			from, to = j.entry.At, j.entry.At
+		}
 		from, to = min(from, j.entry.At), max(to, j.entry.At)
 		leaves = append(leaves, j.parts...)
 	}
+	if len(leaves) == 0 {
+		return w.tree, nil
+	}
+	tree := w.tree.Clone()
 	for len(leaves) > 0 {
 		n, size := 0, 0
 		for n < len(leaves) && (n == 0 || size+len(leaves[n]) <= maxChunkBytes) {

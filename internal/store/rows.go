@@ -301,6 +301,7 @@ const (
 	FeedProject  FeedKind = "project"  // projects, environments: names, deletion
 	FeedAccess   FeedKind = "access"   // users, identities, tokens, grants
 	FeedKeys     FeedKind = "keys"     // keys
+	FeedWatching FeedKind = "watching" // streams of the log, canaries
 	FeedLost     FeedKind = "lost"     // never stored: changes were missed, forget whatever is cached
 )
 

@@ -30,8 +30,9 @@ var ErrUndo = errors.New("undo")
 type job struct {
 	ctx   context.Context // nil for a record
 	run   func(*Tx) error // nil for a record
-	entry *audit.Entry
-	parts [][]byte // the entry in canonical form, made by the caller for records
+	entry *audit.Entry    // nil for what leaves none
+	quiet bool            // leaves no entry: only rows that decide nothing
+	parts [][]byte        // the entry in canonical form, made by the caller for records
 	err   error
 	after []func()
 	feeds []Feed
@@ -72,13 +73,15 @@ func (w *writer) submit(j *job) error {
 	if f := w.db.failed.Load(); f != nil {
 		return f
 	}
-	if j.entry == nil {
+	if j.entry == nil && !j.quiet {
 		return fault.New(fault.Internal, "nothing is written without its record")
 	}
-	if j.entry.At <= 0 {
-		j.entry.At = time.Now().UnixMilli()
+	if !j.quiet {
+		if j.entry.At <= 0 {
+			j.entry.At = time.Now().UnixMilli()
+		}
+		w.submitted.Add(1)
 	}
-	w.submitted.Add(1)
 	j.done = make(chan struct{})
 	if j.run == nil {
 		j.parts = encode(j.entry)
@@ -146,9 +149,15 @@ func (w *writer) take() ([]*job, bool) {
 
 // serve commits one batch and releases its callers.
 func (w *writer) serve(batch []*job) {
+	before := w.tree
 	err := w.commit(batch)
 	if errors.Is(err, ErrBehind) && !w.ran && w.behind != nil && w.behind(context.Background()) == nil {
 		err = w.commit(batch)
+	}
+	if listeners := w.db.grew.Load(); err == nil && listeners != nil && w.tree != before {
+		for _, listen := range *listeners {
+			listen(w.tree.Size())
+		}
 	}
 	for _, j := range batch {
 		if err != nil {
