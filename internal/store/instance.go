@@ -149,7 +149,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		orgs.digests, projects.digests, environments.digests, commits.digests, folders.digests, secretRows.digests,
 		personals.digests, persons.digests, identities.digests, clientSecrets.digests, tokens.digests, grants.digests, groups.digests, groupMembers.digests,
 		keySlots.digests, keyGenerations.digests, keyTurns.digests, instanceSecrets.digests, backups.digests,
-		streams.digests, canaries.digests,
+		streams.digests, canaries.digests, archiveSegments.digests,
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
 	}
 	for _, walk := range walks {
