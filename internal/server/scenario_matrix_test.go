@@ -69,6 +69,7 @@ var rows = joinRows(
 	coreRows,
 	streamRows,
 	canaryRows,
+	archiveRows,
 	peopleRows,
 )
 
