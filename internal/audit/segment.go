@@ -220,3 +220,25 @@ func parseSegmentHead(text string) (h SegmentHead, err error) {
 	h.Body = [32]byte(sum)
 	return h, nil
 }
+
+// Until cuts off the entries from an index on. A chunk that begins there is [fault.Invalid].
+func (c Chunk) Until(end int64) (Chunk, error) {
+	if c.First+int64(c.Count) <= end {
+		return c, nil
+	}
+	if c.First >= end {
+		return c, fault.New(fault.Invalid, "audit chunk begins at entry %d, where none belongs", c.First)
+	}
+	if err := c.Check(); err != nil {
+		return c, err
+	}
+	size := 0
+	for i, b := range c.Entries() {
+		if i == end {
+			break
+		}
+		size += prefixBytes + len(b)
+	}
+	c.Count, c.Data = int(end-c.First), c.Data[:size]
+	return c, nil
+}
