@@ -197,6 +197,8 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.Canaries(ctx))
 	add2(c.CreateCanary(ctx, api.CanaryRequest{}))
 	add(c.DeleteCanary(ctx, "id"))
+	add2(c.Archive(ctx, api.ArchiveRequest{}))
+	add2(c.Archived(ctx, 0))
 	add2(c.Streams(ctx))
 	add2(c.CreateStream(ctx, api.StreamRequest{}))
 	add2(c.PauseStream(ctx, "name", true))

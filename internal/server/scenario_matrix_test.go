@@ -72,6 +72,7 @@ var rows = joinRows(
 	alertRows,
 	consumerRows,
 	passkeyRows,
+	archiveRows,
 	peopleRows,
 	policyRows,
 	accountRows,

@@ -148,6 +148,9 @@ func (s *Server) build(ctx context.Context) error {
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	s.access.ReadsFrom(s.log.EachRead)
+	if err := s.archiveLog(); err != nil {
+		return err
+	}
 	s.streams = stream.New(s.db, door, s.follow, s.keys, s.outbound, s.streamFolder(), audit.Origin(s.world.instance, s.world.epoch))
 	if err := s.buildCanaries(ctx, door); err != nil {
 		return err
