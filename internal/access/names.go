@@ -1,6 +1,12 @@
 package access
 
-import "github.com/keyturn/keyturn/internal/store"
+import (
+	"context"
+
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/store"
+)
 
 // What surfaces see of stored rows. They import this package and never the store.
 type (
@@ -12,8 +18,13 @@ type (
 	ClientSecret = store.ClientSecret
 	// User is a person.
 	User = store.Person
+	// InviteRow is a link that works once.
+	InviteRow = store.Invite
 	// Factor is a second factor of a person.
 	Factor = store.SecondFactor
 	// GrantRow is a role that was given.
 	GrantRow = store.Grant
 )
+
+// Caller gives who asks.
+func Caller(ctx context.Context) *domain.Principal { return guard.CallerOf(ctx).Principal }

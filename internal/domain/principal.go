@@ -41,6 +41,9 @@ type Principal struct {
 	Roles map[Role]CustomRole
 	// Rights is what package policy made of all this, nil before. It belongs to this principal and not to a copy of it.
 	Rights any
+	// Idle is how long the credential may lie unused before it ends, milliseconds, zero for ever; UsedAt is when it was last known
+	// to be used when the principal was loaded.
+	Idle, UsedAt int64
 	// Session is true when the credential is a person's own login, not a token that he or a machine was given.
 	Session bool
 	// Factor is true when the person has a second factor in force.

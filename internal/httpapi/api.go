@@ -26,6 +26,8 @@ func Routes() []Route {
 		canaryRoutes(),
 		passkeyRoutes(),
 		peopleRoutes(),
+		inviteRoutes(),
+		accountRoutes(),
 	)
 }
 

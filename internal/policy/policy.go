@@ -49,6 +49,7 @@ const (
 	SessionEnd       Action = "session.end"       // one's own
 	SelfRead         Action = "self.read"         // who am I
 	SetUp            Action = "instance.setup"    // anonymous, once
+	InviteAccept     Action = "invite.accept"     // anonymous: whoever has the link
 	PasskeyChallenge Action = "passkey.challenge" // anonymous
 	SelfManage       Action = "self.manage"       // one's own password, address, name and second factors
 	SelfProve        Action = "self.prove"        // show again who one is, to do dangerous things
@@ -88,6 +89,7 @@ var Actions = []struct {
 	{SelfRead, "see who one is"},
 	{SelfManage, "change one's own name, password, address and second factors"},
 	{SelfProve, "prove again who one is, before dangerous acts"},
+	{InviteAccept, "use an invitation or another link that works once (whoever has it)"},
 	{PasskeyChallenge, "ask for a challenge to log in with a passkey (nobody yet)"},
 	{SetUp, "create the first admin, once (nobody yet)"},
 }
@@ -111,7 +113,7 @@ type Decision struct {
 }
 
 // anonymous is what a caller without a credential may try; set-up and login check their own proofs.
-var anonymous = []Action{SessionLogin, SetUp, PasskeyChallenge}
+var anonymous = []Action{SessionLogin, SetUp, InviteAccept, PasskeyChallenge}
 
 // self is what everybody may do with what is his own, whatever his roles.
 var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}

@@ -71,6 +71,7 @@ var rows = joinRows(
 	canaryRows,
 	passkeyRows,
 	peopleRows,
+	accountRows,
 )
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.

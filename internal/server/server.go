@@ -147,6 +147,7 @@ func (s *Server) build(ctx context.Context) error {
 	if err := s.buildCanaries(ctx, door); err != nil {
 		return err
 	}
+	s.access.ReadsFrom(s.log.EachRead)
 	reporter := &reporter{s}
 	routes, err := httpapi.New(httpapi.Services{
 		Secrets:  s.secrets,
