@@ -137,6 +137,7 @@ func (s *Server) build(ctx context.Context) error {
 		return fmt.Errorf("KEYTURN_PUBLIC_URL: %w", err)
 	}
 	s.access.SealWith(s.keys)
+	s.access.MailWith(nil, s.o.Config.PublicURL)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err

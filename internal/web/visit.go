@@ -35,6 +35,11 @@ func (p *Pages) visit(w http.ResponseWriter, r *http.Request) *visit {
 
 // notices are told after a change, by a word in the address: no text of an address is shown.
 var notices = map[string]string{
+	"renamed":         "You have your new name.",
+	"password-set":    "The new password is set. Everything else that you were logged in with has ended.",
+	"password-reset":  "The new password is set. Log in with it.",
+	"address-set":     "The address is yours from now on. Log in with it.",
+	"sessions-ended":  "All other sessions were ended.",
 	"factor-added":    "The authenticator is set up.",
 	"factor-removed":  "The authenticator was removed. Its codes are good for nothing any more.",
 	"session-ended":   "The session was ended, on every server.",
