@@ -18,11 +18,15 @@ import (
 // [leftOut]; a test compares both with the schema.
 var copied = []string{
 	"instance", "key_slot", "key_generation", "key_turn", "instance_secret",
+	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant",
+	"halt",
 	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant", "halt",
 	"passkey",
 	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
 	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
-	"audit_chunk", "follower", "stream", "canary", "consumer", "alert_channel", "alert_rule", "alert_known",
+	"audit_chunk",
+	"follower", "stream", "canary",
+	"consumer", "alert_channel", "alert_rule", "alert_known",
 }
 
 // leftOut says of every other table why a snapshot does without.
