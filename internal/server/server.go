@@ -386,6 +386,9 @@ func (s *Server) greet(addr net.Addr) {
 	w := &text
 	fmt.Fprintf(w, "Keyturn %s is ready: %s://%s\n", s.o.Version, scheme, addr)
 	s.world.describe(w)
+	if s.o.Config.PublicURL != "" {
+		fmt.Fprintf(w, "  console:  %s\n", s.o.Config.PublicURL)
+	}
 	if s.o.Config.Mode == config.Development {
 		fmt.Fprintln(w, "\n  DEVELOPMENT MODE: this machine may create the first admin, and a root key is made beside the data when none is given.\n  For real secrets set KEYTURN_MODE=production and give a root key of your own.")
 	}
