@@ -39,6 +39,13 @@ type Principal struct {
 	Attributes map[string]string
 }
 
+// BreakGlassMethod is the method of sessions of break-glass credentials. BreakGlassAttribute names the opening among their
+// attributes.
+const (
+	BreakGlassMethod    = "break-glass"
+	BreakGlassAttribute = "breakglass"
+)
+
 // Role names a bundle of permissions.
 type Role string
 

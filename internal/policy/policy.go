@@ -22,6 +22,7 @@ const (
 // The actions on what holds secrets, and on the instance.
 const (
 	SecretPurge   Action = "secret.purge"   // destroy values that were deleted
+	ChangeReview  Action = "change.review"  // approve, reject and comment on changes that wait
 	ProjectRead   Action = "project.read"   // know that it is there
 	ProjectCreate Action = "project.create" // in the organisation
 	ProjectUpdate Action = "project.update" // rename, environments, schema
@@ -55,6 +56,7 @@ var Actions = []struct {
 	{SecretWrite, "commit new values, names, attributes, folders"},
 	{SecretDelete, "delete and restore secrets and folders"},
 	{SecretPurge, "destroy deleted values for good"},
+	{ChangeReview, "comment on changes that wait; approve or reject them where the environment lets one"},
 	{ProjectRead, "see that a project and its environments exist"},
 	{ProjectCreate, "create projects"},
 	{ProjectUpdate, "rename projects, create and change environments"},
@@ -94,8 +96,8 @@ type Decision struct {
 
 // rules says what each built-in role allows where it is granted. Admin is the one role that reaches the organisation.
 var rules = map[domain.Role][]Action{
-	domain.Developer: {SecretList, SecretRead, SecretWrite, SecretDelete, ProjectRead, TokenCreate, TokenRevoke},
-	domain.Viewer:    {SecretList, ProjectRead, TokenCreate, TokenRevoke},
+	domain.Developer: {SecretList, SecretRead, SecretWrite, SecretDelete, ChangeReview, ProjectRead, TokenCreate, TokenRevoke},
+	domain.Viewer:    {SecretList, ChangeReview, ProjectRead, TokenCreate, TokenRevoke},
 }
 
 // anonymous is what a caller without a credential may try; set-up and login check their own proofs.

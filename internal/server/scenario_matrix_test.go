@@ -65,7 +65,7 @@ func with(path string, body any) func(*testing.T, *matrix, string) (string, any,
 	}
 }
 
-var rows = joinRows(coreRows, streamRows)
+var rows = joinRows(coreRows, streamRows, approvalRows)
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.
 func joinRows(topics ...map[string]row) map[string]row {

@@ -19,7 +19,8 @@ import (
 var copied = []string{
 	"instance", "key_slot", "key_generation", "key_turn", "instance_secret",
 	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant",
-	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
+	"commits", "env_approval", "change_set", "change_part", "change_review", "change_link", "access_request",
+	"breakglass", "breakglass_share", "breakglass_opening", "breakglass_entry", "breakglass_task", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
 	"audit_chunk", "follower", "stream", "canary",
 }
 
