@@ -15,7 +15,7 @@ import (
 
 // Routes gives the table. It is made anew for each caller, so nobody can change it for others.
 func Routes() []Route {
-	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes(), streamRoutes(), approvalRoutes())
+	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes(), streamRoutes(), approvalRoutes(), requestRoutes())
 }
 
 // Services are what the routes ask.

@@ -159,6 +159,7 @@ func sections() []section {
 		{"Projects", "projects and their environments", projectRoutes()},
 		{"Secrets", "secrets, their history, and what is asked about them", secretRoutes()},
 		{"Approvals", "changes that wait for others", approvalRoutes()},
+		{"Access requests", "roles that somebody asks for, for a time", requestRoutes()},
 		{"Log and server", "the audit log with its proofs, and how the server stands", auditRoutes()},
 		{"Keys", "turns of keys, the ways to unlock, and the census", keyRoutes()},
 		{"Backups", "sealed copies of the whole instance, and proofs that they can be restored", backupRoutes()},

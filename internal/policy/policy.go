@@ -30,6 +30,7 @@ const (
 	ProjectPurge  Action = "project.purge"  // destroy
 	AccessRead    Action = "access.read"    // list users, identities, tokens, grants
 	AccessManage  Action = "access.manage"  // change them
+	AccessRequest Action = "access.request" // ask for a role, for oneself
 	TokenCreate   Action = "token.create"   // for oneself, never more than one has
 	TokenRevoke   Action = "token.revoke"   // one's own
 	AuditRead     Action = "audit.read"     // the log and its proofs
@@ -64,6 +65,7 @@ var Actions = []struct {
 	{ProjectPurge, "destroy deleted projects and environments for good"},
 	{AccessRead, "list users, identities, tokens and grants"},
 	{AccessManage, "create and change users, identities and grants, revoke anybody's tokens"},
+	{AccessRequest, "ask for a role for a time"},
 	{TokenCreate, "make tokens that may do no more than oneself"},
 	{TokenRevoke, "revoke one's own tokens"},
 	{AuditRead, "read and verify the audit log"},
@@ -104,7 +106,7 @@ var rules = map[domain.Role][]Action{
 var anonymous = []Action{SessionLogin, SetUp}
 
 // self is what everybody may do with what is his own, whatever his roles.
-var self = []Action{SelfRead, SessionEnd, TokenRevoke}
+var self = []Action{SelfRead, SessionEnd, TokenRevoke, AccessRequest}
 
 var verbs = map[Action]domain.Verb{
 	SecretList: domain.VerbList, SecretRead: domain.VerbRead, SecretWrite: domain.VerbWrite, SecretDelete: domain.VerbDelete,

@@ -319,7 +319,9 @@ var guardedRoutes = map[string]func(t *testing.T, w *world, g guarded) reply{
 		becomes(t, approve(t, g.deleter(t, w), waiting(t, w.admin.do(t, "DELETE", g.path(), nil))), "applied")
 		return w.admin.do(t, "POST", g.path()+"/purge", nil)
 	},
-	"DELETE /projects/{project}": func(t *testing.T, w *world, g guarded) reply { return w.admin.do(t, "DELETE", "/projects/"+g.project, nil) },
+	"DELETE /projects/{project}": func(t *testing.T, w *world, g guarded) reply {
+		return w.admin.do(t, "DELETE", "/projects/"+g.project, nil)
+	},
 }
 
 func (g guarded) deleter(t *testing.T, w *world) person { return g.second }

@@ -172,6 +172,7 @@ func (s *Server) build(ctx context.Context) error {
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
 	s.follower.Go(func() { s.keys.Run(ctx) })
 	s.follower.Go(func() { s.secrets.Run(ctx) })
+	s.follower.Go(func() { s.access.Run(ctx) })
 	s.follower.Go(func() { s.log.Run(ctx) })
 	s.follower.Go(func() { s.backups.Run(ctx) })
 	s.follower.Go(func() { s.follow.Run(ctx) })
