@@ -77,6 +77,10 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	}
 	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt,
 		Method: row.Method, AuthAt: row.AuthAt, MFAAt: row.MFAAt, Attributes: row.Attributes}
+	if row.Method == domain.BreakGlassMethod { // it has what was prepared, and nothing of its holder's own
+		p.Grants, err = grantsOf(ctx, s.db.Queries, &domain.Principal{ID: row.Attributes[domain.BreakGlassAttribute]})
+		return p, err
+	}
 	if p.Groups, err = groupsOf(ctx, s.db.Queries, row.PrincipalID); err != nil {
 		return nil, err
 	}

@@ -90,9 +90,9 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 		}
 	}
 	add(groupPlaces, a.projectCommand(), a.envCommand(), a.folderCommand(), a.initCommand())
-	add(groupAccess, a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand(), a.accessCommand())
+	add(groupAccess, a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand(), a.accessCommand(), a.breakGlassCommand())
 	add(groupServer, a.serverCommand(), a.bootstrapCommand(), a.unlockCommand(), a.statusCommand(), a.auditCommand(), a.keysCommand(), a.backupCommand(), a.doctorCommand())
-	add(groupHistory, a.changeCommand())
+	add(groupHistory, a.changeCommand(), a.tasksCommand())
 	add(groupUse, a.runCommand(), a.importCommand(), a.exportCommand())
 	a.addSecretCommands(add)
 	root.AddCommand(a.versionCommand(), a.completionCommand(), a.exitCodesTopic())

@@ -15,20 +15,21 @@ import (
 
 // Routes gives the table. It is made anew for each caller, so nobody can change it for others.
 func Routes() []Route {
-	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes(), streamRoutes(), approvalRoutes(), requestRoutes())
+	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes(), streamRoutes(), approvalRoutes(), requestRoutes(), breakGlassRoutes())
 }
 
 // Services are what the routes ask.
 type Services struct {
-	Secrets *secrets.Service
-	Access  *access.Service
-	Auditor Auditor
-	Status  Reporter
-	Keys    Keys
-	Backups Backups
-	Streams Streams
-	Offline time.Duration   // how long clients may serve from a sealed copy
-	Closing <-chan struct{} // closed when the server begins to stop: streams end then
+	Secrets    *secrets.Service
+	Access     *access.Service
+	Auditor    Auditor
+	Status     Reporter
+	Keys       Keys
+	Backups    Backups
+	BreakGlass BreakGlass
+	Streams    Streams
+	Offline    time.Duration   // how long clients may serve from a sealed copy
+	Closing    <-chan struct{} // closed when the server begins to stop: streams end then
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.

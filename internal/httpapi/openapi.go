@@ -160,6 +160,7 @@ func sections() []section {
 		{"Secrets", "secrets, their history, and what is asked about them", secretRoutes()},
 		{"Approvals", "changes that wait for others", approvalRoutes()},
 		{"Access requests", "roles that somebody asks for, for a time", requestRoutes()},
+		{"Break-glass", "credentials for emergencies, and what is to be done after one was opened", breakGlassRoutes()},
 		{"Log and server", "the audit log with its proofs, and how the server stands", auditRoutes()},
 		{"Keys", "turns of keys, the ways to unlock, and the census", keyRoutes()},
 		{"Backups", "sealed copies of the whole instance, and proofs that they can be restored", backupRoutes()},

@@ -21,28 +21,35 @@ const (
 
 // The actions on what holds secrets, and on the instance.
 const (
-	SecretPurge   Action = "secret.purge"   // destroy values that were deleted
-	ChangeReview  Action = "change.review"  // approve, reject and comment on changes that wait
-	ProjectRead   Action = "project.read"   // know that it is there
-	ProjectCreate Action = "project.create" // in the organisation
-	ProjectUpdate Action = "project.update" // rename, environments, schema
-	ProjectDelete Action = "project.delete" // delete and restore
-	ProjectPurge  Action = "project.purge"  // destroy
-	AccessRead    Action = "access.read"    // list users, identities, tokens, grants
-	AccessManage  Action = "access.manage"  // change them
-	AccessRequest Action = "access.request" // ask for a role, for oneself
-	TokenCreate   Action = "token.create"   // for oneself, never more than one has
-	TokenRevoke   Action = "token.revoke"   // one's own
-	AuditRead     Action = "audit.read"     // the log and its proofs
-	AuditIndex    Action = "audit.index"    // make the log's index: the server itself
-	AuditManage   Action = "audit.manage"   // where the log is sent on and archived, canaries
-	InstanceRead  Action = "instance.read"  // status, doctor, keys
-	KeysManage    Action = "keys.manage"    // turn keys, add and remove slots
-	KeysTurn      Action = "keys.turn"      // a turn at work: the server itself
-	KeysUnlock    Action = "keys.unlock"    // something was entered while the server was sealed
-	BackupManage  Action = "backup.manage"  // make, verify and drill backups
-	SessionLogin  Action = "session.login"  // anonymous
-	SessionEnd    Action = "session.end"    // one's own
+	SecretPurge   Action = "secret.purge"       // destroy values that were deleted
+	ChangeReview  Action = "change.review"      // approve, reject and comment on changes that wait
+	ProjectRead   Action = "project.read"       // know that it is there
+	ProjectCreate Action = "project.create"     // in the organisation
+	ProjectUpdate Action = "project.update"     // rename, environments, schema
+	ProjectDelete Action = "project.delete"     // delete and restore
+	ProjectPurge  Action = "project.purge"      // destroy
+	AccessRead    Action = "access.read"        // list users, identities, tokens, grants
+	AccessManage  Action = "access.manage"      // change them
+	AccessRequest Action = "access.request"     // ask for a role, for oneself
+	TokenCreate   Action = "token.create"       // for oneself, never more than one has
+	TokenRevoke   Action = "token.revoke"       // one's own
+	AuditRead     Action = "audit.read"         // the log and its proofs
+	AuditIndex    Action = "audit.index"        // make the log's index: the server itself
+	AuditManage   Action = "audit.manage"       // where the log is sent on and archived, canaries
+	InstanceRead  Action = "instance.read"      // status, doctor, keys
+	KeysManage    Action = "keys.manage"        // turn keys, add and remove slots
+	KeysTurn      Action = "keys.turn"          // a turn at work: the server itself
+	KeysUnlock    Action = "keys.unlock"        // something was entered while the server was sealed
+	BackupManage  Action = "backup.manage"      // make, verify and drill backups
+	SessionLogin  Action = "session.login"      // anonymous
+	SessionEnd    Action = "session.end"        // one's own
+	BreakPrepare  Action = "breakglass.prepare" // a credential for emergencies
+	BreakBegin    Action = "breakglass.begin"   // ask its custodians for their shares
+	BreakShare    Action = "breakglass.share"   // enter one
+	BreakOpen     Action = "breakglass.open"    // take the session
+	BreakRead     Action = "breakglass.read"    // see values in it; policy is asked for secret.read
+	BreakClose    Action = "breakglass.close"
+	BreakReport   Action = "breakglass.report"
 	SelfRead      Action = "self.read"      // who am I
 	SetUp         Action = "instance.setup" // anonymous, once
 )
@@ -78,6 +85,13 @@ var Actions = []struct {
 	{BackupManage, "make, list, verify and drill backups of the whole instance"},
 	{SessionLogin, "log in (nobody yet)"},
 	{SessionEnd, "log out"},
+	{BreakPrepare, "prepare a break-glass credential"},
+	{BreakBegin, "begin to open a break-glass credential (its custodians)"},
+	{BreakShare, "enter a share of a break-glass credential (its custodians)"},
+	{BreakOpen, "take the session of an opened break-glass credential (who began it)"},
+	{BreakRead, "see values under a break-glass credential (recorded in place of secret.read)"},
+	{BreakClose, "close a break-glass credential (who began it, its custodians)"},
+	{BreakReport, "read the report of a break-glass opening (who began it, its custodians)"},
 	{SelfRead, "see who one is"},
 	{SetUp, "create the first admin, once (nobody yet)"},
 }
@@ -106,7 +120,10 @@ var rules = map[domain.Role][]Action{
 var anonymous = []Action{SessionLogin, SetUp}
 
 // self is what everybody may do with what is his own, whatever his roles.
-var self = []Action{SelfRead, SessionEnd, TokenRevoke, AccessRequest}
+var self = []Action{SelfRead, SessionEnd, TokenRevoke, AccessRequest, BreakBegin, BreakShare, BreakOpen, BreakClose, BreakReport}
+
+// emergency is all that a break-glass session may do, whatever its role: it changes neither access nor itself.
+var emergency = []Action{SecretList, SecretRead, SecretWrite, SecretDelete, ProjectRead, SelfRead, SessionEnd}
 
 var verbs = map[Action]domain.Verb{
 	SecretList: domain.VerbList, SecretRead: domain.VerbRead, SecretWrite: domain.VerbWrite, SecretDelete: domain.VerbDelete,
@@ -128,6 +145,8 @@ func decide(p *domain.Principal, action Action, r Resource, somewhere bool) Deci
 		return Decision{true, "system"}
 	case r.Org != p.Org:
 		return Decision{false, "another organisation"}
+	case p.Method == domain.BreakGlassMethod && !slices.Contains(emergency, action):
+		return Decision{false, "not in a break-glass session"}
 	case !inScope(p, action, r, somewhere):
 		return Decision{false, "outside the token's scope"}
 	case slices.Contains(self, action):

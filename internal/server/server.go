@@ -20,6 +20,7 @@ import (
 	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/backup"
+	"github.com/keyturn/keyturn/internal/breakglass"
 	"github.com/keyturn/keyturn/internal/config"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/evidence"
@@ -70,6 +71,7 @@ type Server struct {
 	log      *evidence.Log
 	follow   *follow.Service // hands the log to whoever watches it
 	streams  *stream.Service
+	glass    *breakglass.Service
 	outbound outbound.Rules // for every call to an address that somebody configured
 	world    world
 	metrics  *metrics
@@ -138,16 +140,18 @@ func (s *Server) build(ctx context.Context) error {
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	s.streams = stream.New(s.db, door, s.follow, s.keys, s.outbound, s.streamFolder(), audit.Origin(s.world.instance, s.world.epoch))
 	reporter := &reporter{s}
+	s.glass = breakglass.New(s.db, door, s.secrets, s.log)
 	routes, err := httpapi.New(httpapi.Services{
-		Secrets: s.secrets,
-		Access:  s.access,
-		Auditor: s.log,
-		Status:  reporter,
-		Keys:    s.keys,
-		Backups: s.backups,
-		Streams: s.streams,
-		Offline: s.o.Config.OfflineMaxAge,
-		Closing: s.closing,
+		Secrets:    s.secrets,
+		Access:     s.access,
+		Auditor:    s.log,
+		Status:     reporter,
+		Keys:       s.keys,
+		Backups:    s.backups,
+		BreakGlass: s.glass,
+		Streams:    s.streams,
+		Offline:    s.o.Config.OfflineMaxAge,
+		Closing:    s.closing,
 	})
 	if err != nil {
 		return err
@@ -173,6 +177,7 @@ func (s *Server) build(ctx context.Context) error {
 	s.follower.Go(func() { s.keys.Run(ctx) })
 	s.follower.Go(func() { s.secrets.Run(ctx) })
 	s.follower.Go(func() { s.access.Run(ctx) })
+	s.follower.Go(func() { s.glass.Run(ctx) })
 	s.follower.Go(func() { s.log.Run(ctx) })
 	s.follower.Go(func() { s.backups.Run(ctx) })
 	s.follower.Go(func() { s.follow.Run(ctx) })

@@ -72,6 +72,7 @@ type BreakGlassTask struct {
 	Env     domain.EnvID      `db:"env_id"`
 	Path    domain.Path       `db:"path"`
 	Name    domain.SecretName `db:"name"`
+	Secret  domain.SecretID   `db:"secret_id"`
 	ReadAt  int64             `db:"read_at"`
 	DueAt   int64             `db:"due_at"`
 	DoneAt  int64             `db:"done_at"`

@@ -172,6 +172,7 @@ CREATE TABLE breakglass_task (
   env_id     TEXT NOT NULL,
   path       TEXT NOT NULL,
   name       TEXT NOT NULL,
+  secret_id  TEXT NOT NULL,      -- "" = not found any more
   read_at    INTEGER NOT NULL,
   due_at     INTEGER NOT NULL,
   done_at    INTEGER NOT NULL,   -- 0 = open
