@@ -250,7 +250,7 @@ const (
 
 // Run ends grants and requests whose time is over, until the context ends.
 func (s *Service) Run(ctx context.Context) {
-	ctx = guard.WithCaller(ctx, &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "access", Name: "access"}, Request: domain.NewID[string](), Dialect: "worker"})
+	ctx = guard.WithCaller(ctx, &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "access", Name: "access"}, Dialect: "system"})
 	for {
 		s.Sweep(ctx)
 		select {

@@ -29,7 +29,7 @@ const (
 )
 
 func (s *Service) asSystem(ctx context.Context) context.Context {
-	return guard.WithCaller(ctx, &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "breakglass", Name: "break-glass"}, Request: domain.NewID[string](), Dialect: "worker"})
+	return guard.WithCaller(ctx, &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "breakglass", Name: "break-glass"}, Dialect: "system"})
 }
 
 // Run closes what is over and files reports, until the context ends. It begins with what an earlier server left.

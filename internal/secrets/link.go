@@ -132,7 +132,7 @@ const sweepBatch = 100
 
 // Run destroys what expired changes held, until the context ends.
 func (s *Service) Run(ctx context.Context) {
-	ctx = guard.WithCaller(ctx, &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "approvals", Name: "approvals"}, Request: domain.NewID[string](), Dialect: "worker"})
+	ctx = guard.WithCaller(ctx, &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "approvals", Name: "approvals"}, Dialect: "system"})
 	for {
 		select {
 		case <-ctx.Done():
