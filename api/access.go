@@ -22,6 +22,8 @@ type Setup struct {
 type LoginRequest struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
+	// Code is of a second factor, or a recovery code. Without it, who has a second factor gets the reason second_factor.
+	Code string `json:"code,omitzero"`
 }
 
 // IdentityLoginRequest logs a machine in.

@@ -77,11 +77,18 @@ func (c *Client) do(ctx context.Context, r request, out any) (answer, error) {
 	if write && !r.once && c.token != "" {
 		key = rand.Text()
 	}
-	sent := false
+	sent, proved := false, false
 	for try := 1; ; try++ {
 		a, err := c.once(ctx, r, body, key, out)
 		if err == nil || ctx.Err() != nil {
 			return a, err
+		}
+		if !proved && c.prove != nil && wantsProof(err) {
+			proved = true
+			if err := c.prove(ctx, &Client{base: c.base, token: c.token, agent: c.agent, http: c.http}); err != nil {
+				return a, err
+			}
+			continue
 		}
 		wait, again := c.again(err, try, sent)
 		lost, isLost := errors.AsType[*unreachable](err)
@@ -98,6 +105,12 @@ func (c *Client) do(ctx context.Context, r request, out any) (answer, error) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// wantsProof tells whether the server did nothing because the session's proof is too old.
+func wantsProof(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Reason == ReasonReauthenticate
 }
 
 // again tells whether and when to try once more. Where nobody listened from the start there is no point; after a lost

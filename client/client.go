@@ -9,6 +9,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -36,6 +37,7 @@ type Client struct {
 	token string
 	agent string
 	http  *http.Client
+	prove func(context.Context, *Client) error
 }
 
 // Place names a folder: project and environment by slug or id, and a path; an empty path is the root.
@@ -50,6 +52,7 @@ type settings struct {
 	http  *http.Client
 	agent string
 	pool  *x509.CertPool
+	prove func(context.Context, *Client) error
 }
 
 // WithHTTPClient makes the client send through h. Redirects are h's own business then.
@@ -64,6 +67,15 @@ func WithHTTPClient(h *http.Client) Option {
 func WithUserAgent(agent string) Option {
 	return func(s *settings) error {
 		s.agent = agent
+		return nil
+	}
+}
+
+// WithReauth is asked when the server wants a fresh proof of who holds the session before it does something dangerous. It calls
+// [Client.Reauth] of the client that it is given; when it returns nil, the request is sent once more.
+func WithReauth(prove func(context.Context, *Client) error) Option {
+	return func(s *settings) error {
+		s.prove = prove
 		return nil
 	}
 }
@@ -111,7 +123,7 @@ func New(server, token string, options ...Option) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
-	return &Client{base: strings.TrimRight(u.Scheme+"://"+u.Host+u.Path, "/"), token: token, agent: s.agent, http: s.http}, nil
+	return &Client{base: strings.TrimRight(u.Scheme+"://"+u.Host+u.Path, "/"), token: token, agent: s.agent, http: s.http, prove: s.prove}, nil
 }
 
 // Server gives the address that the client calls.

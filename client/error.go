@@ -34,6 +34,13 @@ const (
 	Internal        Kind = "internal"
 )
 
+// The reasons that a [Error] may have, for programs that can mend it by themselves.
+const (
+	ReasonSecondFactor   = "second_factor"  // log in again with a code
+	ReasonReauthenticate = "reauthenticate" // [Client.Reauth], then the same again; see [WithReauth]
+	ReasonEnrolFactor    = "enrol_factor"   // enrol a second factor first
+)
+
 // Error implements error for the bare kind.
 func (k Kind) Error() string { return string(k) }
 

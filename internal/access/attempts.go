@@ -14,8 +14,11 @@ import (
 const (
 	pairBurst    = 10
 	addressBurst = 50
-	refillEvery  = 30 * time.Second // one more try
-	maxTracked   = 50_000           // past it those are forgotten that have all their tries back
+	// A customer is often given 48 bits of IPv6 (RFC 6177), which are 65,536 networks of 64: so those count together too.
+	widePairBurst    = 3 * pairBurst
+	wideAddressBurst = 4 * addressBurst
+	refillEvery      = 30 * time.Second // one more try
+	maxTracked       = 50_000           // past it those are forgotten that have all their tries back
 )
 
 type attempts struct {
@@ -26,24 +29,32 @@ type attempts struct {
 // tries is what one address, or one address for one account, has left.
 type tries struct {
 	left, burst float64
-	at          time.Time // when left was counted
+	every       time.Duration // one more
+	at          time.Time     // when left was counted
+}
+
+// bucket names one thing that tries are counted for.
+type bucket struct {
+	key   string
+	burst float64
+	every time.Duration
 }
 
 func newAttempts() *attempts { return &attempts{seen: map[string]*tries{}} }
 
 func (t *tries) refill(now time.Time) {
-	t.left = min(t.burst, t.left+float64(now.Sub(t.at))/float64(refillEvery))
+	t.left = min(t.burst, t.left+float64(now.Sub(t.at))/float64(t.every))
 	t.at = now
 }
 
-func (a *attempts) tries(key string, burst float64, now time.Time) *tries {
-	t := a.seen[key]
+func (a *attempts) tries(b bucket, now time.Time) *tries {
+	t := a.seen[b.key]
 	if t == nil {
 		if len(a.seen) >= maxTracked {
 			a.forget(now)
 		}
-		t = &tries{left: burst, burst: burst, at: now}
-		a.seen[key] = t
+		t = &tries{left: b.burst, burst: b.burst, every: b.every, at: now}
+		a.seen[b.key] = t
 	}
 	t.refill(now)
 	return t
@@ -60,19 +71,55 @@ func (a *attempts) forget(now time.Time) {
 	}
 }
 
-// take begins a try. The address comes first: one that is used up must not fill the memory with accounts.
-func (a *attempts) take(address, account string) error {
+// spend takes a try of each bucket, or of none when one has none left. A bucket comes into memory only when all before it have
+// a try left: an address that is used up must not fill the memory with accounts.
+func (a *attempts) spend(buckets []bucket) bool {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	place := network(address)
-	byAddress := a.tries("address "+place, addressBurst, now)
-	if byAddress.left >= 1 {
-		if pair := a.tries("pair "+place+" "+account, pairBurst, now); pair.left >= 1 {
-			byAddress.left--
-			pair.left--
-			return nil
+	all := make([]*tries, 0, len(buckets))
+	for _, b := range buckets {
+		t := a.tries(b, now)
+		if t.left < 1 {
+			return false
 		}
+		all = append(all, t)
+	}
+	for _, t := range all {
+		t.left--
+	}
+	return true
+}
+
+// restore gives a try back to each bucket.
+func (a *attempts) restore(buckets []bucket) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, b := range buckets {
+		if t := a.seen[b.key]; t != nil {
+			t.left = min(t.burst, t.left+1)
+		}
+	}
+}
+
+// buckets are what a try of an account from an address counts for. Networks come first, and wide ones before narrow ones.
+func buckets(address, account string) []bucket {
+	place, wide := network(address)
+	var out []bucket
+	if wide != "" {
+		out = append(out, bucket{"address " + wide, wideAddressBurst, refillEvery / 4})
+	}
+	out = append(out, bucket{"address " + place, addressBurst, refillEvery})
+	if wide != "" {
+		out = append(out, bucket{"pair " + wide + " " + account, widePairBurst, refillEvery / 3})
+	}
+	return append(out, bucket{"pair " + place + " " + account, pairBurst, refillEvery})
+}
+
+// take begins a try.
+func (a *attempts) take(address, account string) error {
+	if a.spend(buckets(address, account)) {
+		return nil
 	}
 	f := fault.New(fault.Exhausted, "too many failed logins from here").WithHint("wait, then try again")
 	f.RetryAfter = refillEvery
@@ -80,29 +127,40 @@ func (a *attempts) take(address, account string) error {
 }
 
 // giveBack ends a try that did not fail for a wrong secret.
-func (a *attempts) giveBack(address, account string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	place := network(address)
-	for _, key := range []string{"address " + place, "pair " + place + " " + account} {
-		if t := a.seen[key]; t != nil {
-			t.left = min(t.burst, t.left+1)
-		}
+func (a *attempts) giveBack(address, account string) { a.restore(buckets(address, account)) }
+
+// codeTries counts guesses at the second factor of an account, by whoever has proved the first.
+type codeTries struct{ attempts }
+
+func newCodeTries() *codeTries { return &codeTries{attempts{seen: map[string]*tries{}}} }
+
+func codeBucket(user string) []bucket { return []bucket{{user, codeBurst, codeRefill}} }
+
+func (c *codeTries) take(user string) error {
+	if c.spend(codeBucket(user)) {
+		return nil
 	}
+	f := fault.New(fault.Exhausted, "too many wrong codes").WithHint("wait, or take a recovery code")
+	f.RetryAfter = codeRefill
+	return f
 }
 
-// network is the part of an address that one person holds: all of IPv4, the first 64 bits of IPv6 (RFC 6177).
-func network(address string) string {
+func (c *codeTries) giveBack(user string) { c.restore(codeBucket(user)) }
+
+// network is the part of an address that one person holds: all of IPv4, the first 64 bits of IPv6, and of that the 48 that one
+// customer may hold (RFC 6177); "" of IPv4.
+func network(address string) (narrow, wide string) {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
-		return address
+		return address, ""
 	}
 	if ip = ip.Unmap().WithZone(""); ip.Is4() {
-		return ip.String()
+		return ip.String(), ""
 	}
-	prefix, err := ip.Prefix(64)
-	if err != nil {
-		return address
+	n, err1 := ip.Prefix(64)
+	w, err2 := ip.Prefix(48)
+	if err1 != nil || err2 != nil {
+		return address, ""
 	}
-	return prefix.String()
+	return n.String(), w.String()
 }

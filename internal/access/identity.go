@@ -185,7 +185,7 @@ func (s *Service) CreateUser(ctx context.Context, email, name string, password s
 		} else if fault.KindOf(err) != fault.NotFound {
 			return err
 		}
-		row = store.Person{ID: domain.NewID[domain.UserID](), Org: p.Org(), Email: address, Name: label, Password: hash, CreatedAt: tx.Now()}
+		row = store.Person{ID: domain.NewID[domain.UserID](), Org: p.Org(), Email: address, Name: label, Password: hash, PasswordAt: tx.Now(), CreatedAt: tx.Now()}
 		return tx.PutPerson(ctx, &row)
 	})
 	return row, err

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/keyturn/keyturn/internal/domain"
@@ -37,6 +38,9 @@ type Proof struct {
 	Networks   []string
 	Attributes map[string]string // what was proved about the holder, for conditions of policy
 	MFA        bool              // a second factor was shown, here or to the identity provider
+
+	// then is done in the transaction that makes the token: a code is marked as used, a hash is made anew.
+	then func(context.Context, *store.Tx, guard.Permit) error
 }
 
 // login runs a check and, when it says who it is, makes a token. Failures are counted and recorded. The account is what the
@@ -50,8 +54,12 @@ func (s *Service) login(ctx context.Context, account string, check func() (Proof
 	}
 	proof, err := check()
 	if err != nil {
-		if fault.KindOf(err) != fault.Unauthenticated {
+		// A right password without a code is no guess; a wrong code is one.
+		if fault.KindOf(err) != fault.Unauthenticated || errors.Is(err, errNoCode) {
 			s.attempts.giveBack(c.Address, account)
+		}
+		if wantsCode(err) { // whoever reads the log sees that the password is known
+			op.Detail["second_factor"] = map[bool]string{true: "missing", false: "wrong"}[errors.Is(err, errNoCode)]
 		}
 		return Session{}, s.door.Fail(ctx, op, err)
 	}
@@ -59,6 +67,11 @@ func (s *Service) login(ctx context.Context, account string, check func() (Proof
 	op.Detail["method"] = proof.Method
 	var out Session
 	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
+		if proof.then != nil {
+			if err := proof.then(ctx, tx, p); err != nil {
+				return err
+			}
+		}
 		out, err = s.session(ctx, tx, p, proof)
 		return err
 	})
@@ -100,9 +113,25 @@ func (s *Service) session(ctx context.Context, tx *store.Tx, p guard.Permit, pro
 	return Session{Token: value, Row: row, Name: proof.Name}, err
 }
 
-// Login checks a person's password.
-func (s *Service) Login(ctx context.Context, address string, password sensitive.Value) (Session, error) {
-	email, err := domain.ParseEmail(address)
+// LoginInput is what a person proves himself with. Code is of a second factor or a recovery code; it may be empty.
+type LoginInput struct {
+	Email    string
+	Password sensitive.Value
+	Code     string
+}
+
+// errNoCode says that the password was right and a code is wanted.
+var errNoCode = errors.New("no code")
+
+func codeWanted() *fault.Error {
+	return fault.Wrap(fault.Unauthenticated, errNoCode, "a code of the second factor is needed too").
+		WithHint("log in again with the code that your authenticator shows, or with a recovery code").WithReason(fault.ReasonSecondFactor)
+}
+
+// Login checks a person's password and, where he has one, his second factor. Whoever does not know the password is not told
+// that there is one: the fault whose reason is [fault.ReasonSecondFactor] follows a right password only.
+func (s *Service) Login(ctx context.Context, in LoginInput) (Session, error) {
+	email, err := domain.ParseEmail(in.Email)
 	if err != nil {
 		return Session{}, err
 	}
@@ -111,12 +140,50 @@ func (s *Service) Login(ctx context.Context, address string, password sensitive.
 		if err != nil && fault.KindOf(err) != fault.NotFound {
 			return Proof{}, err
 		}
-		ok, err := s.checkPassword(ctx, row.Password, password)
+		ok, err := s.checkPassword(ctx, row.Password, in.Password)
 		if err == nil && (!ok || row.Disabled) {
 			err = badLogin()
 		}
-		return Proof{Kind: domain.User, ID: string(row.ID), Name: string(row.Email), Method: "password", TTL: SessionTTL}, err
+		if err != nil {
+			return Proof{}, err
+		}
+		set, err := settingsOf(ctx, s.db.Queries, row.Org)
+		if err != nil {
+			return Proof{}, err
+		}
+		proof := Proof{Kind: domain.User, ID: string(row.ID), Name: string(row.Email), Method: "password", TTL: set.SessionMax, Idle: set.Idle}
+		code, err := s.secondFactor(ctx, row.ID, in.Code)
+		if err != nil {
+			return Proof{}, err
+		}
+		fresh, err := s.strengthened(ctx, row.Password, in.Password)
+		if err != nil {
+			return Proof{}, err
+		}
+		proof.MFA = code != nil
+		proof.then = func(ctx context.Context, tx *store.Tx, p guard.Permit) error {
+			if code != nil {
+				if err := code.spend(ctx, tx, p); err != nil {
+					return err
+				}
+			}
+			return renewHash(ctx, tx, row, fresh)
+		}
+		return proof, nil
 	})
+}
+
+// secondFactor checks the code of somebody whose first factor is proved. Nil means that he has no second one.
+func (s *Service) secondFactor(ctx context.Context, user domain.UserID, code string) (*shown, error) {
+	has, err := hasFactor(ctx, s.db.Queries, user)
+	if err != nil || !has {
+		return nil, err
+	}
+	if code == "" {
+		return nil, codeWanted()
+	}
+	found, err := s.checkCode(ctx, user, code)
+	return &found, err
 }
 
 // LoginIdentity checks a machine's client secret.

@@ -12,6 +12,8 @@ type (
 	ClientSecret = store.ClientSecret
 	// User is a person.
 	User = store.Person
+	// Factor is a second factor of a person.
+	Factor = store.SecondFactor
 	// GrantRow is a role that was given.
 	GrantRow = store.Grant
 )

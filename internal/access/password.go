@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/sensitive"
+	"github.com/keyturn/keyturn/internal/store"
 )
 
 // Argon2id with 64 MiB, 3 passes and 4 lanes (RFC 9106, second recommended option), four at once: 256 MiB at the most.
@@ -56,6 +57,33 @@ func (s *Service) derive(ctx context.Context, password sensitive.Value, salt []b
 	return argon2.IDKey(password.Reveal(), salt, time, memory, lanes, argonKey), nil
 }
 
+// strengthened gives the hash that shall replace a stored one of a password that was just found right, "" where that has the
+// present parameters.
+func (s *Service) strengthened(ctx context.Context, stored string, password sensitive.Value) (string, error) {
+	if strings.HasPrefix(stored, argonPrefix()) {
+		return "", nil
+	}
+	return s.hashPassword(ctx, password)
+}
+
+// renewHash stores the stronger hash of a password, unless another one was set meanwhile.
+func renewHash(ctx context.Context, tx *store.Tx, old store.Person, fresh string) error {
+	if fresh == "" {
+		return nil
+	}
+	row, err := tx.Person(ctx, old.ID)
+	if err != nil || row.Password != old.Password {
+		return err
+	}
+	row.Password = fresh
+	return tx.PutPerson(ctx, &row)
+}
+
+// argonPrefix is how hashes with the present parameters begin (PHC string format).
+func argonPrefix() string {
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, argonMemory, argonTime, argonLanes)
+}
+
 // hashPassword gives the PHC string form.
 func (s *Service) hashPassword(ctx context.Context, password sensitive.Value) (string, error) {
 	salt := make([]byte, argonSalt)
@@ -65,7 +93,7 @@ func (s *Service) hashPassword(ctx context.Context, password sensitive.Value) (s
 		return "", err
 	}
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes, b64.EncodeToString(salt), b64.EncodeToString(key)), nil
+	return argonPrefix() + b64.EncodeToString(salt) + "$" + b64.EncodeToString(key), nil
 }
 
 // checkPassword compares. An empty stored hash costs the same time and never fits, so that nobody learns which addresses

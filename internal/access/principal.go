@@ -36,6 +36,5 @@ func (s *Service) Principal(ctx context.Context, q store.Queries, kind domain.Pr
 	if p.Groups, err = groupsOf(ctx, q, id); err != nil {
 		return nil, err
 	}
-	p.Grants, err = grantsOf(ctx, q, p)
-	return p, err
+	return p, rightsOf(ctx, q, p)
 }

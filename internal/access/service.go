@@ -3,6 +3,7 @@
 package access
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
@@ -30,9 +32,14 @@ type Service struct {
 
 	passwords chan struct{} // one slot for each argon2id computation that may run at once
 	attempts  *attempts
+	codes     *codeTries
+	keys      *keys.Service // nil until SealWith
 	// refusals bounds how many refused tokens are recorded in a second; unrecorded counts the rest.
 	refusals   *rate.Limiter
 	unrecorded atomic.Int64
+
+	// onUnknown hears of tokens of the right form that nobody has; nil: nobody asks.
+	onUnknown func(ctx context.Context, hash [32]byte) error
 
 	mu         sync.RWMutex
 	generation int // moved on by every change of access, so that nothing stale is entered
@@ -48,9 +55,24 @@ const maxPrincipals = 100_000
 // New builds the service.
 func New(db *store.DB, door *guard.Door, setup Setup) *Service {
 	s := &Service{db: db, door: door, setup: setup, passwords: make(chan struct{}, passwordSlots),
-		attempts: newAttempts(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), principals: map[[32]byte]*domain.Principal{}}
+		attempts: newAttempts(), codes: newCodeTries(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), principals: map[[32]byte]*domain.Principal{}}
 	db.Hear(s.hear)
 	return s
+}
+
+// OnUnknown sets who hears of each token of the right form that nobody has, with its hash, before it is refused. It stands on
+// the path of refusals only. Call it before the service is used.
+func (s *Service) OnUnknown(hear func(ctx context.Context, hash [32]byte) error) { s.onUnknown = hear }
+
+// Shown tells of a token that came where none was asked for.
+func (s *Service) Shown(ctx context.Context, token string) error {
+	if s.onUnknown == nil {
+		return nil
+	}
+	if _, err := domain.CheckToken(token); err != nil {
+		return nil // no token of ours
+	}
+	return s.onUnknown(ctx, domain.TokenHash(token))
 }
 
 func (s *Service) hear(f store.Feed) {

@@ -91,7 +91,7 @@ func (s *Service) SetUp(ctx context.Context, in SetupInput) (FirstAdmin, error) 
 		if err != nil {
 			return err
 		}
-		row := store.Person{ID: domain.NewID[domain.UserID](), Org: o.ID, Email: email, Name: name, Password: hash, CreatedAt: tx.Now()}
+		row := store.Person{ID: domain.NewID[domain.UserID](), Org: o.ID, Email: email, Name: name, Password: hash, PasswordAt: tx.Now(), CreatedAt: tx.Now()}
 		if err := tx.PutPerson(ctx, &row); err != nil {
 			return err
 		}
@@ -100,7 +100,8 @@ func (s *Service) SetUp(ctx context.Context, in SetupInput) (FirstAdmin, error) 
 			return err
 		}
 		token, value, err := putToken(ctx, tx, store.Token{Org: o.ID, Kind: domain.SessionToken, Name: "set-up", PrincipalKind: domain.User,
-			PrincipalID: string(row.ID), ExpiresAt: tx.Now() + SessionTTL.Milliseconds()})
+			PrincipalID: string(row.ID), ExpiresAt: tx.Now() + SessionTTL.Milliseconds(), Method: "set-up", AuthAt: tx.Now(), Idle: defaultIdle.Milliseconds(),
+			Address: guard.CallerOf(ctx).Address, Agent: guard.CallerOf(ctx).Agent})
 		if err != nil {
 			return err
 		}

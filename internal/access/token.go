@@ -60,10 +60,15 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	}
 	row, err := s.db.TokenByHash(ctx, hash[:])
 	if err != nil {
-		if fault.KindOf(err) == fault.NotFound {
-			return nil, unknown()
+		if fault.KindOf(err) != fault.NotFound {
+			return nil, err
 		}
-		return nil, err
+		if s.onUnknown != nil {
+			if err := s.onUnknown(ctx, hash); err != nil {
+				return nil, err
+			}
+		}
+		return nil, unknown()
 	}
 	if row.RevokedAt != 0 {
 		return nil, unknown()
@@ -78,14 +83,59 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt,
 		Method: row.Method, AuthAt: row.AuthAt, MFAAt: row.MFAAt, Attributes: row.Attributes}
 	if row.Method == domain.BreakGlassMethod { // it has what was prepared, and nothing of its holder's own
-		p.Grants, err = grantsOf(ctx, s.db.Queries, &domain.Principal{ID: row.Attributes[domain.BreakGlassAttribute]})
-		return p, err
+		return p, heldBy(ctx, s.db.Queries, p, row.Attributes[domain.BreakGlassAttribute])
+	}
+	p.Session = row.Kind == domain.SessionToken
+	if err := s.duties(ctx, p); err != nil {
+		return nil, err
 	}
 	if p.Groups, err = groupsOf(ctx, s.db.Queries, row.PrincipalID); err != nil {
 		return nil, err
 	}
-	p.Grants, err = grantsOf(ctx, s.db.Queries, p)
-	return p, err
+	if err := rightsOf(ctx, s.db.Queries, p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// rightsOf loads what somebody was given and makes it quick to ask.
+func rightsOf(ctx context.Context, q store.Queries, p *domain.Principal) error {
+	grants, err := grantsOf(ctx, q, p)
+	if err != nil {
+		return err
+	}
+	return prepare(ctx, q, p, grants)
+}
+
+// heldBy loads what something else than the principal was given, in place of his own.
+func heldBy(ctx context.Context, q store.Queries, p *domain.Principal, holder string) error {
+	grants, err := grantsOf(ctx, q, &domain.Principal{ID: holder})
+	if err != nil {
+		return err
+	}
+	return prepare(ctx, q, p, grants)
+}
+
+func prepare(ctx context.Context, q store.Queries, p *domain.Principal, grants []domain.Grant) error {
+	p.Grants = grants
+	for _, g := range p.Grants {
+		if _, known := p.Roles[g.Role]; known || g.Role.IsBuiltIn() {
+			continue
+		}
+		row, err := q.Role(ctx, domain.RoleID(g.Role))
+		if fault.KindOf(err) == fault.NotFound && err != nil {
+			continue // gone between two questions: it gives nothing
+		}
+		if err != nil {
+			return err
+		}
+		if p.Roles == nil {
+			p.Roles = map[domain.Role]domain.CustomRole{}
+		}
+		p.Roles[g.Role] = domain.CustomRole{Name: row.Name, Rules: row.Rules}
+	}
+	policy.Prepare(p)
+	return nil
 }
 
 // maxGroups bounds the groups of one principal, direct and through others.
@@ -120,7 +170,7 @@ func grantsOf(ctx context.Context, q store.Queries, p *domain.Principal) ([]doma
 	add := func(holder string, via domain.GroupID) error {
 		rows, err := q.GrantsOf(ctx, holder)
 		for _, g := range rows {
-			out = append(out, domain.Grant{Project: g.Project, Env: g.Env, Path: g.Path, Role: g.Role, ExpiresAt: g.ExpiresAt, Via: via})
+			out = append(out, domain.Grant{ID: g.ID, Project: g.Project, Env: g.Env, Path: g.Path, Role: g.Role, ExpiresAt: g.ExpiresAt, Via: via})
 		}
 		return err
 	}
@@ -182,7 +232,7 @@ func (s *Service) CreateToken(ctx context.Context, places Places, in TokenInput)
 		scope := domain.Scope{Project: project, Path: t.Path, Verbs: t.Verbs}
 		if t.Env != "*" {
 			id, ok := envs[domain.Slug(t.Env)]
-			if !ok || !s.door.Check(ctx, policy.ProjectRead, policy.Resource{Org: who.Org, Project: project, Env: id}) {
+			if !ok || !s.door.Check(ctx, policy.ProjectRead, policy.Resource{Org: who.Org, Project: project, Env: id, EnvSlug: domain.Slug(t.Env)}) {
 				return store.Token{}, sensitive.Value{}, s.door.Miss(ctx, guard.Op{Action: policy.TokenCreate}, fault.New(fault.NotFound, "no such environment"))
 			}
 			scope.Env = id

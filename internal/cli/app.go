@@ -51,7 +51,7 @@ func (a *app) client() (*client.Client, error) {
 
 // dial makes a client for a server, with a token or without.
 func (a *app) dial(address, token string) (*client.Client, error) {
-	options := []client.Option{client.WithUserAgent("keyturn-cli/" + a.version)}
+	options := []client.Option{client.WithUserAgent("keyturn-cli/" + a.version), client.WithReauth(a.reprove)}
 	if file := a.getenv("KEYTURN_CA_FILE"); file != "" {
 		options = append(options, client.WithCA(file))
 	}

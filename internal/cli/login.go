@@ -20,7 +20,8 @@ import (
 type loginFlags struct {
 	email, passwordFile    string
 	clientID, clientSecret string // clientSecret is a file
-	printToken             bool
+	code                   string
+	printToken, again      bool
 }
 
 // loggedIn is what a login tells; the token stays out of it.
@@ -37,14 +38,21 @@ func (a *app) loginCommand() *cobra.Command {
 		Use:   "login",
 		Short: "Log in; the session is stored for this user and server",
 		Long: `Log in and store the session, readable by you only. People give address and password; machines give a client id and a
-client secret, which is better kept in KEYTURN_CLIENT_SECRET or a file than on a command line.`,
+client secret, which is better kept in KEYTURN_CLIENT_SECRET or a file than on a command line. Who has a second factor is asked
+for a code of it, or takes a recovery code.
+
+With --again, the session that is there is proved once more, which dangerous acts ask for after a while.`,
 		Example: `  keyturn login --email you@example.com
+  keyturn login --again
   KEYTURN_CLIENT_SECRET=... keyturn login --client-id ID --print-token`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			server, err := a.trusted()
 			if err != nil {
 				return err
+			}
+			if l.again {
+				return a.loginAgain(cmd.Context(), l)
 			}
 			session, err := a.login(cmd.Context(), server, l)
 			if err != nil {
@@ -67,8 +75,12 @@ client secret, which is better kept in KEYTURN_CLIENT_SECRET or a file than on a
 	f.StringVar(&l.passwordFile, "password-file", "", "file with the password, - for standard input; asked for otherwise")
 	f.StringVar(&l.clientID, "client-id", "", "id of a machine identity (KEYTURN_CLIENT_ID)")
 	f.StringVar(&l.clientSecret, "client-secret-file", "", "file with the client secret, - for standard input (else KEYTURN_CLIENT_SECRET)")
+	f.StringVar(&l.code, "code", "", "code of the second factor, or a recovery code; asked for otherwise")
+	f.BoolVar(&l.again, "again", false, "prove the session that is there once more")
 	f.BoolVar(&l.printToken, "print-token", false, "print the token and store nothing")
 	c.MarkFlagsMutuallyExclusive("email", "client-id")
+	c.MarkFlagsMutuallyExclusive("again", "client-id")
+	c.MarkFlagsMutuallyExclusive("again", "print-token")
 	return c
 }
 
@@ -92,7 +104,61 @@ func (a *app) login(ctx context.Context, server string, l loginFlags) (api.Sessi
 	if err != nil {
 		return api.Session{}, err
 	}
-	return c.Login(ctx, api.LoginRequest{Email: email, Password: password})
+	session, err := c.Login(ctx, api.LoginRequest{Email: email, Password: password, Code: l.code})
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Reason == client.ReasonSecondFactor && l.code == "" {
+		code, unasked := a.ask("", "Code of your second factor:", "code")
+		if unasked != nil {
+			return session, err // its hint tells what is missing
+		}
+		return c.Login(ctx, api.LoginRequest{Email: email, Password: password, Code: code})
+	}
+	return session, err
+}
+
+// loginAgain proves the present session once more.
+func (a *app) loginAgain(ctx context.Context, l loginFlags) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	if err := a.proveAgain(ctx, c, l); err != nil {
+		return err
+	}
+	return a.print(api.Done{Done: true}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Proved again at %s.\n", c.Server()) })
+}
+
+// reprove is asked by the client when the server wants a fresh proof. It asks on a terminal, and else gives up: then the hint
+// of the server says what to do.
+func (a *app) reprove(ctx context.Context, c *client.Client) error {
+	console, err := a.console()
+	if err != nil {
+		return fault.New(fault.Unauthenticated, "this needs a fresh proof of who you are").WithHint("keyturn login --again, then the same once more")
+	}
+	_ = console.Close()
+	a.info("This needs a fresh proof of who you are.")
+	return a.proveAgain(ctx, c, loginFlags{})
+}
+
+func (a *app) proveAgain(ctx context.Context, c *client.Client, l loginFlags) error {
+	st, err := c.Factors(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range st.Factors {
+		if f.ConfirmedAt == nil {
+			continue
+		}
+		code, err := a.ask(l.code, "Code of your second factor:", "code")
+		if err != nil {
+			return err
+		}
+		return c.Reauth(ctx, api.Reproof{Code: code})
+	}
+	password, err := a.password(l.passwordFile, "Your password at "+c.Server()+":", false)
+	if err != nil {
+		return err
+	}
+	return c.Reauth(ctx, api.Reproof{Password: password})
 }
 
 func (a *app) clientSecret(file string) (string, error) {

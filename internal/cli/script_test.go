@@ -7,7 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/keyturn/keyturn/keyturntest"
@@ -29,6 +31,7 @@ func TestMain(m *testing.M) {
 //	stop-server            stops the server
 //	serve-data FOLDER      replaces the server by one on this folder, which is left as it is
 //	capture NAME [FIELD]   keeps the last standard output, or a field of its JSON object (slots.0.id is one inside), as environment variable
+//	totp NAME SECRET STEP  computes the code of an authenticator app, some steps of 30 s later or earlier, as environment variable
 //	private FILE           fails unless only the owner may read the file
 func TestScenes(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -55,7 +58,7 @@ func TestScenes(t *testing.T) {
 			return os.WriteFile(password, []byte(s.Password+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"bare-server": bareServer, "stop-server": stopServer, "serve-data": serveData, "capture": capture, "private": private,
+			"bare-server": bareServer, "stop-server": stopServer, "serve-data": serveData, "capture": capture, "private": private, "totp": totpCode,
 		},
 	})
 }
@@ -114,6 +117,17 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("the object has no text %q", args[1])
 	}
 	ts.Setenv(args[0], text)
+}
+
+func totpCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: totp NAME SECRET STEP")
+	}
+	step, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	code, err := totp.GenerateCode(args[1], time.Now().Add(time.Duration(step)*30*time.Second))
+	ts.Check(err)
+	ts.Setenv(args[0], code)
 }
 
 func private(ts *testscript.TestScript, neg bool, args []string) {

@@ -37,6 +37,27 @@ type Principal struct {
 	AuthAt, MFAAt int64
 	// Attributes are what the login proved about the holder, such as the repository of a pipeline.
 	Attributes map[string]string
+	// Roles are the custom roles among the grants, by id. A grant of a role that is neither here nor built in gives nothing.
+	Roles map[Role]CustomRole
+	// Rights is what package policy made of all this, nil before. It belongs to this principal and not to a copy of it.
+	Rights any
+	// Session is true when the credential is a person's own login, not a token that he or a machine was given.
+	Session bool
+	// Factor is true when the person has a second factor in force.
+	Factor bool
+	// EnrolBy is from when a person without a second factor may do nothing but enrol one, unix milliseconds, zero for never.
+	EnrolBy int64
+	// Fresh is how long after a proof a session may do dangerous things, milliseconds; zero for any time.
+	Fresh int64
+}
+
+// Proven is when the holder of a session last showed what he must show for dangerous things: the second factor where he has
+// one, else the first. Unix milliseconds, zero for never.
+func (p *Principal) Proven() int64 {
+	if p.Factor {
+		return p.MFAAt
+	}
+	return max(p.AuthAt, p.MFAAt)
 }
 
 // BreakGlassMethod is the method of sessions of break-glass credentials. BreakGlassAttribute names the opening among their
@@ -66,9 +87,13 @@ func ParseRole(s string) (Role, error) {
 	return r, nil
 }
 
+// IsBuiltIn tells whether the role is one of those that every organisation has.
+func (r Role) IsBuiltIn() bool { return slices.Contains([]Role{Admin, Developer, Viewer, None}, r) }
+
 // Grant is a role given somewhere: everywhere in the organisation, in a project, in one environment of it, or in some of
 // the folders there.
 type Grant struct {
+	ID        string    `json:"id,omitzero"`
 	Project   ProjectID `json:"project,omitzero"`
 	Env       EnvID     `json:"env,omitzero"`
 	Path      Pattern   `json:"path,omitzero"` // "" for every folder

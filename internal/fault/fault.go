@@ -42,6 +42,7 @@ type Error struct {
 	Kind       Kind
 	Message    string        // lower case, no full stop, no secret, names the object
 	Hint       string        // the next step, may be empty
+	Reason     string        // for clients that can mend it by themselves: a stable word, one of the Reason constants, or empty
 	Fields     []Field       // may be empty
 	RetryAfter time.Duration // only for Exhausted and Unavailable; zero means unknown
 	cause      error         // for the log only
@@ -62,6 +63,19 @@ func Wrap(k Kind, cause error, format string, args ...any) *Error {
 // WithHint returns e with the next step for the user.
 func (e *Error) WithHint(format string, args ...any) *Error {
 	e.Hint = fmt.Sprintf(format, args...)
+	return e
+}
+
+// What a client can mend by itself: it asks the person for a code or a password and tries again.
+const (
+	ReasonSecondFactor = "second_factor"  // the login was right so far and needs a code
+	ReasonReprove      = "reauthenticate" // the session is too old for this: prove again who you are
+	ReasonEnrol        = "enrol_factor"   // the organisation asks for a second factor, and there is none yet
+)
+
+// WithReason returns e with the word by which clients know what to do.
+func (e *Error) WithReason(reason string) *Error {
+	e.Reason = reason
 	return e
 }
 

@@ -29,6 +29,8 @@ type Follower struct {
 	FromStart bool
 	// Wants tells of an action whether entries of it are wanted; nil wants all. It is called often and must be quick.
 	Wants func(action string) bool
+	// Picks tells of the canonical form of an entry whether it is wanted, before it is parsed; nil wants all.
+	Picks func(raw []byte) bool
 	// Gather is how long it lets entries gather once it has caught up; 0 is a tenth of a second. A full batch does not wait.
 	Gather time.Duration
 	// Handle does it, for entries in order, never none. It may see entries again: after an error, after a crash, and when

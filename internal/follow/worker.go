@@ -155,7 +155,7 @@ func (s *Service) step(ctx context.Context, f *follower) (more bool, err error) 
 	gaps := next - at
 	for _, item := range page {
 		gaps--
-		if f.Wants != nil && !f.Wants(item.action()) {
+		if f.Wants != nil && !f.Wants(item.action()) || f.Picks != nil && !f.Picks(item.raw) {
 			continue
 		}
 		e, err := item.entry()

@@ -15,7 +15,7 @@ func (p Permit) OnBehalf(who *domain.Principal) Permit {
 	}
 	c := *p.caller
 	c.Principal = who
-	return Permit{&c, p.entry, p.op}
+	return Permit{p.door, &c, p.entry, p.op, p.facts}
 }
 
 // breakGlass tells how the act of a break-glass session is recorded: with its opening, and a read as one that nobody overlooks.

@@ -39,7 +39,7 @@ func accessRoutes() []Route {
 		with(Route{Method: "POST", Path: "/login", Auth: Anyone, Action: "session.login", Summary: "Log a person in.", MaxBody: smallBody,
 			Example: api.LoginRequest{Email: "admin@example.test", Password: "a long test-value"}},
 			func(c *call, _ *none, b *api.LoginRequest) (api.Session, error) {
-				return sessionOf(c.access.Login(c.ctx, b.Email, sensitive.FromString(b.Password)))
+				return sessionOf(c.access.Login(c.ctx, access.LoginInput{Email: b.Email, Password: sensitive.FromString(b.Password), Code: b.Code}))
 			}),
 		with(Route{Method: "POST", Path: "/login/identity", Auth: Anyone, Action: "session.login", Summary: "Log a machine in with client id and client secret.", MaxBody: smallBody,
 			Example: api.IdentityLoginRequest{ClientID: "0198c0de-0000-7000-8000-000000000000", ClientSecret: "ktc_test-value"}},

@@ -15,7 +15,21 @@ import (
 
 // Routes gives the table. It is made anew for each caller, so nobody can change it for others.
 func Routes() []Route {
-	return slices.Concat(accessRoutes(), projectRoutes(), secretRoutes(), auditRoutes(), keyRoutes(), backupRoutes(), streamRoutes(), approvalRoutes(), requestRoutes(), breakGlassRoutes())
+	return slices.Concat(
+		accessRoutes(),
+		projectRoutes(),
+		secretRoutes(),
+		auditRoutes(),
+		keyRoutes(),
+		backupRoutes(),
+		streamRoutes(),
+		canaryRoutes(),
+		passkeyRoutes(),
+		peopleRoutes(),
+		approvalRoutes(),
+		requestRoutes(),
+		breakGlassRoutes(),
+	)
 }
 
 // Services are what the routes ask.
@@ -26,8 +40,10 @@ type Services struct {
 	Status     Reporter
 	Keys       Keys
 	Backups    Backups
-	BreakGlass BreakGlass
 	Streams    Streams
+	Canaries   Canaries
+	BreakGlass BreakGlass
+	Passkeys   *access.Passkeys
 	Offline    time.Duration   // how long clients may serve from a sealed copy
 	Closing    <-chan struct{} // closed when the server begins to stop: streams end then
 }

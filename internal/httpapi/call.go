@@ -144,17 +144,20 @@ func (c *call) identify(need Auth) error {
 	caller := &guard.Caller{Principal: &domain.Principal{Kind: domain.Anonymous}, Address: httpkit.Address(c.r), Agent: httpkit.Agent(c.r),
 		Request: httpkit.RequestID(c.r.Context()), Dialect: "native"}
 	c.ctx = guard.WithCaller(c.r.Context(), caller)
+	token, err := httpkit.Bearer(c.r)
 	if need == Anyone {
+		if err == nil && token != "" {
+			return c.access.Shown(c.ctx, token) // nobody asked for it, so it may be a decoy
+		}
 		return nil
 	}
-	token, err := httpkit.Bearer(c.r)
 	if err == nil && token == "" {
 		err = fault.New(fault.Unauthenticated, "this needs a token").WithHint("log in with: keyturn login, or send Authorization: Bearer TOKEN")
 	}
 	if err != nil {
 		return err
 	}
-	who, err := c.access.Authenticate(c.r.Context(), token, caller.Address)
+	who, err := c.access.Authenticate(c.ctx, token, caller.Address)
 	if err != nil {
 		return c.access.Refused(c.ctx, err)
 	}

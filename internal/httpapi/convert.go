@@ -82,7 +82,10 @@ func locatedOf(all []secrets.Located) api.Found {
 	out := api.Found{Secrets: make([]api.Located, 0, len(all))}
 	for i := range all {
 		l := &all[i]
-		out.Secrets = append(out.Secrets, api.Located{Project: string(l.Project), Env: string(l.Env), Secret: secretOf(&l.Item), Group: l.Group, Replaced: l.Replaced})
+		out.Secrets = append(out.Secrets, api.Located{Project: string(l.Project), Env: string(l.Env), Secret: secretOf(&l.Item), Group: l.Group, Replaced: l.Replaced, Cause: l.Cause})
+		if l.DueAt != 0 {
+			out.Secrets[i].Secret.DueAt = maybe(l.DueAt)
+		}
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -163,7 +164,9 @@ func sections() []section {
 		{"Break-glass", "credentials for emergencies, and what is to be done after one was opened", breakGlassRoutes()},
 		{"Log and server", "the audit log with its proofs, and how the server stands", auditRoutes()},
 		{"Keys", "turns of keys, the ways to unlock, and the census", keyRoutes()},
+		{"Watching", "where the log is sent on, and decoys", slices.Concat(streamRoutes(), canaryRoutes())},
 		{"Backups", "sealed copies of the whole instance, and proofs that they can be restored", backupRoutes()},
+		{"Passkeys", "login and confirmation by Web Authentication", passkeyRoutes()},
 	}
 }
 

@@ -45,7 +45,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		slog.Error("request failed", "request", id, "method", r.Method, "route", r.Pattern, "kind", f.Kind, "error", err)
 	}
 	p := api.Problem{Type: "https://keyturn.dev/docs/reference/errors#" + string(f.Kind), Title: titles[f.Kind], Status: status,
-		Detail: f.Message, Kind: string(f.Kind), Hint: f.Hint, Instance: id}
+		Detail: f.Message, Kind: string(f.Kind), Hint: f.Hint, Reason: f.Reason, Instance: id}
 	for _, field := range f.Fields {
 		p.Fields = append(p.Fields, api.FieldProblem(field))
 	}
@@ -56,7 +56,11 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	if status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", `Bearer realm="keyturn"`)
+		challenge := `Bearer realm="keyturn"`
+		if f.Reason == fault.ReasonReprove { // RFC 9470: the token is good, but not for this
+			challenge += `, error="insufficient_user_authentication"`
+		}
+		h.Set("WWW-Authenticate", challenge)
 	}
 	if f.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(f.RetryAfter.Seconds()+0.999)))

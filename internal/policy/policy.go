@@ -21,37 +21,47 @@ const (
 
 // The actions on what holds secrets, and on the instance.
 const (
-	SecretPurge   Action = "secret.purge"       // destroy values that were deleted
-	ChangeReview  Action = "change.review"      // approve, reject and comment on changes that wait
-	ProjectRead   Action = "project.read"       // know that it is there
-	ProjectCreate Action = "project.create"     // in the organisation
-	ProjectUpdate Action = "project.update"     // rename, environments, schema
-	ProjectDelete Action = "project.delete"     // delete and restore
-	ProjectPurge  Action = "project.purge"      // destroy
-	AccessRead    Action = "access.read"        // list users, identities, tokens, grants
-	AccessManage  Action = "access.manage"      // change them
-	AccessRequest Action = "access.request"     // ask for a role, for oneself
-	TokenCreate   Action = "token.create"       // for oneself, never more than one has
-	TokenRevoke   Action = "token.revoke"       // one's own
-	AuditRead     Action = "audit.read"         // the log and its proofs
-	AuditIndex    Action = "audit.index"        // make the log's index: the server itself
-	AuditManage   Action = "audit.manage"       // where the log is sent on and archived, canaries
-	InstanceRead  Action = "instance.read"      // status, doctor, keys
-	KeysManage    Action = "keys.manage"        // turn keys, add and remove slots
-	KeysTurn      Action = "keys.turn"          // a turn at work: the server itself
-	KeysUnlock    Action = "keys.unlock"        // something was entered while the server was sealed
-	BackupManage  Action = "backup.manage"      // make, verify and drill backups
-	SessionLogin  Action = "session.login"      // anonymous
-	SessionEnd    Action = "session.end"        // one's own
-	BreakPrepare  Action = "breakglass.prepare" // a credential for emergencies
-	BreakBegin    Action = "breakglass.begin"   // ask its custodians for their shares
-	BreakShare    Action = "breakglass.share"   // enter one
-	BreakOpen     Action = "breakglass.open"    // take the session
-	BreakRead     Action = "breakglass.read"    // see values in it; policy is asked for secret.read
-	BreakClose    Action = "breakglass.close"
-	BreakReport   Action = "breakglass.report"
-	SelfRead      Action = "self.read"      // who am I
-	SetUp         Action = "instance.setup" // anonymous, once
+	SecretPurge   Action = "secret.purge"   // destroy values that were deleted
+	ChangeReview  Action = "change.review"  // approve, reject and comment on changes that wait
+	ProjectRead   Action = "project.read"   // know that it is there
+	ProjectCreate Action = "project.create" // in the organisation
+	ProjectUpdate Action = "project.update" // rename, environments, schema
+	ProjectDelete Action = "project.delete" // delete and restore
+	ProjectPurge  Action = "project.purge"  // destroy
+	ProjectFreeze Action = "project.freeze" // freeze, kill and thaw a project
+
+	AccessRead    Action = "access.read"    // list users, identities, tokens, grants
+	AccessManage  Action = "access.manage"  // change them
+	AccessRequest Action = "access.request" // ask for a role, for oneself
+	TokenCreate   Action = "token.create"   // for oneself, never more than one has
+	TokenRevoke   Action = "token.revoke"   // one's own
+
+	AuditRead   Action = "audit.read"   // the log and its proofs
+	AuditIndex  Action = "audit.index"  // make the log's index: the server itself
+	AuditManage Action = "audit.manage" // where the log is sent on and archived, canaries
+
+	InstanceRead   Action = "instance.read"   // status, doctor, keys
+	InstanceFreeze Action = "instance.freeze" // the same for everything
+	KeysManage     Action = "keys.manage"     // turn keys, add and remove slots
+	KeysTurn       Action = "keys.turn"       // a turn at work: the server itself
+	KeysUnlock     Action = "keys.unlock"     // something was entered while the server was sealed
+	BackupManage   Action = "backup.manage"   // make, verify and drill backups
+
+	BreakPrepare Action = "breakglass.prepare" // a credential for emergencies
+	BreakBegin   Action = "breakglass.begin"   // ask its custodians for their shares
+	BreakShare   Action = "breakglass.share"   // enter one
+	BreakOpen    Action = "breakglass.open"    // take the session
+	BreakRead    Action = "breakglass.read"    // see values in it; policy is asked for secret.read
+	BreakClose   Action = "breakglass.close"   // end it
+	BreakReport  Action = "breakglass.report"  // what was done in it
+
+	SessionLogin     Action = "session.login"     // anonymous
+	SessionEnd       Action = "session.end"       // one's own
+	SelfRead         Action = "self.read"         // who am I
+	SetUp            Action = "instance.setup"    // anonymous, once
+	PasskeyChallenge Action = "passkey.challenge" // anonymous
+	SelfManage       Action = "self.manage"       // one's own password, address, name and second factors
+	SelfProve        Action = "self.prove"        // show again who one is, to do dangerous things
 )
 
 // Actions lists every action with what it means, for the reference page.
@@ -92,7 +102,12 @@ var Actions = []struct {
 	{BreakRead, "see values under a break-glass credential (recorded in place of secret.read)"},
 	{BreakClose, "close a break-glass credential (who began it, its custodians)"},
 	{BreakReport, "read the report of a break-glass opening (who began it, its custodians)"},
+	{ProjectFreeze, "freeze a project, stop all reads of it, and lift that again"},
+	{InstanceFreeze, "the same for everything on the server"},
 	{SelfRead, "see who one is"},
+	{SelfManage, "change one's own name, password, address and second factors"},
+	{SelfProve, "prove again who one is, before dangerous acts"},
+	{PasskeyChallenge, "ask for a challenge to log in with a passkey (nobody yet)"},
 	{SetUp, "create the first admin, once (nobody yet)"},
 }
 
@@ -101,7 +116,11 @@ type Resource struct {
 	Org     domain.OrgID
 	Project domain.ProjectID
 	Env     domain.EnvID
+	EnvSlug domain.Slug // of Env; rules speak of environments by slug
 	Path    domain.Path
+	// Name and Tags are of the secret; without a name the question is about the folder itself.
+	Name domain.SecretName
+	Tags []domain.Tag
 }
 
 // Decision is the answer and why.
@@ -110,17 +129,11 @@ type Decision struct {
 	Reason  string // for the audit log: the grant and rule that decided
 }
 
-// rules says what each built-in role allows where it is granted. Admin is the one role that reaches the organisation.
-var rules = map[domain.Role][]Action{
-	domain.Developer: {SecretList, SecretRead, SecretWrite, SecretDelete, ChangeReview, ProjectRead, TokenCreate, TokenRevoke},
-	domain.Viewer:    {SecretList, ChangeReview, ProjectRead, TokenCreate, TokenRevoke},
-}
-
 // anonymous is what a caller without a credential may try; set-up and login check their own proofs.
-var anonymous = []Action{SessionLogin, SetUp}
+var anonymous = []Action{SessionLogin, SetUp, PasskeyChallenge}
 
 // self is what everybody may do with what is his own, whatever his roles.
-var self = []Action{SelfRead, SessionEnd, TokenRevoke, AccessRequest, BreakBegin, BreakShare, BreakOpen, BreakClose, BreakReport}
+var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve, AccessRequest, BreakBegin, BreakShare, BreakOpen, BreakClose, BreakReport}
 
 // emergency is all that a break-glass session may do, whatever its role: it changes neither access nor itself.
 var emergency = []Action{SecretList, SecretRead, SecretWrite, SecretDelete, ProjectRead, SelfRead, SessionEnd}
@@ -129,52 +142,9 @@ var verbs = map[Action]domain.Verb{
 	SecretList: domain.VerbList, SecretRead: domain.VerbRead, SecretWrite: domain.VerbWrite, SecretDelete: domain.VerbDelete,
 }
 
-// Decide answers for one principal. It is a pure function of its arguments.
+// Decide is [DecideAt] when nothing is known of the moment: what holds only for a time or under a condition gives nothing.
 func Decide(p *domain.Principal, action Action, r Resource) Decision {
-	return decide(p, action, r, false)
-}
-
-// decide asks about the folder r.Path, or about any folder at all when somewhere is set.
-func decide(p *domain.Principal, action Action, r Resource, somewhere bool) Decision {
-	switch {
-	case p == nil:
-		return Decision{false, "no principal"}
-	case p.Kind == domain.Anonymous:
-		return verdict(slices.Contains(anonymous, action), "anonymous")
-	case p.Kind == domain.System:
-		return Decision{true, "system"}
-	case r.Org != p.Org:
-		return Decision{false, "another organisation"}
-	case p.Method == domain.BreakGlassMethod && !slices.Contains(emergency, action):
-		return Decision{false, "not in a break-glass session"}
-	case !inScope(p, action, r, somewhere):
-		return Decision{false, "outside the token's scope"}
-	case slices.Contains(self, action):
-		return Decision{true, "own"}
-	}
-	return granted(p.Grants, action, r)
-}
-
-func verdict(allowed bool, reason string) Decision { return Decision{allowed, reason} }
-
-// granted looks at every grant that covers the resource: "none" wins, then any that allows.
-func granted(grants []domain.Grant, action Action, r Resource) Decision {
-	found := Decision{false, "no role allows it"}
-	for _, g := range grants {
-		if g.Project != "" && g.Project != r.Project || g.Env != "" && g.Env != r.Env && r.Env != "" {
-			continue
-		}
-		if g.Env != "" && r.Env == "" && action != ProjectRead && action != TokenCreate {
-			continue // a role in one environment says nothing about its project, but that one may see it
-		}
-		switch {
-		case g.Role == domain.None && (g.Env == "" || r.Env != ""):
-			return Decision{false, "role none"}
-		case g.Role == domain.Admin && (g.Project == "" || r.Project != ""), slices.Contains(rules[g.Role], action):
-			found = Decision{true, "role " + string(g.Role)}
-		}
-	}
-	return found
+	return DecideAt(p, action, r, Facts{})
 }
 
 // inScope tells whether the token that was shown reaches so far. Every pattern covers some folder, so somewhere leaves
@@ -196,19 +166,4 @@ func inScope(p *domain.Principal, action Action, r Resource, somewhere bool) boo
 		}
 	}
 	return false
-}
-
-// Reaches tells whether the principal may do the action in at least one folder of the environment, whatever r.Path is.
-// Lists use it to decide whether to answer at all before they filter row by row.
-func Reaches(p *domain.Principal, action Action, r Resource) bool {
-	return decide(p, action, r, true).Allowed
-}
-
-// CanGrant tells whether p may hand out the role: nobody grants what he lacks, and a scoped token grants nothing.
-func CanGrant(p *domain.Principal, g domain.Grant) bool {
-	if p == nil || p.Scopes != nil {
-		return false
-	}
-	r := Resource{Org: p.Org, Project: g.Project, Env: g.Env}
-	return Decide(p, AccessManage, r).Allowed
 }

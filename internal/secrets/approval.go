@@ -95,7 +95,7 @@ func (r *ApprovalRule) mayReview(p guard.Permit, pl place, row *store.ChangeSet)
 	if who.Kind != domain.User || who.ID == row.AuthorID || who.Scopes != nil || who.Method == domain.BreakGlassMethod {
 		return false
 	}
-	if !p.Can(policy.ChangeReview, pl.resource(domain.Root)) && !policy.Reaches(who, policy.ChangeReview, pl.resource("")) ||
+	if !p.Can(policy.ChangeReview, pl.resource(domain.Root)) && !p.Reaches(policy.ChangeReview, pl.resource("")) ||
 		!allowedEverywhere(p, policy.SecretList, pl, row.Summary) {
 		return false
 	}
@@ -110,7 +110,8 @@ func (r *ApprovalRule) mayReview(p guard.Permit, pl place, row *store.ChangeSet)
 			return slices.Contains(who.Groups, domain.GroupID(a.ID))
 		}
 		return slices.ContainsFunc(who.Grants, func(g domain.Grant) bool {
-			return string(g.Role) == a.ID && (g.Project == "" || g.Project == row.Project) && (g.Env == "" || g.Env == row.Env)
+			return string(g.Role) == a.ID && (g.Project == "" || g.Project == row.Project) && (g.Env == "" || g.Env == row.Env) &&
+				(g.ExpiresAt == 0 || g.ExpiresAt > nowMS()) && !slices.ContainsFunc(row.Summary, func(i store.ChangeItem) bool { return !g.Path.Match(i.Path) })
 		})
 	})
 }

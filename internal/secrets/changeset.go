@@ -170,7 +170,7 @@ func (s *Service) see(ctx context.Context, q store.Queries, p guard.Permit, pl p
 	if out.waitsAt(now) && row.ExpiresAt <= now {
 		out.State = ChangeExpired
 	}
-	out.Summary = slices.DeleteFunc(slices.Clone(row.Summary), func(i store.ChangeItem) bool { return !p.Can(policy.SecretList, pl.resource(i.Path)) })
+	out.Summary = slices.DeleteFunc(slices.Clone(row.Summary), func(i store.ChangeItem) bool { return !p.Can(policy.SecretList, itemResource(pl, &i)) })
 	if out.Hidden = len(row.Summary) - len(out.Summary); out.Hidden == len(row.Summary) && !out.Mine {
 		return nil, nil
 	}
@@ -307,7 +307,14 @@ func (s *Service) difference(ctx context.Context, p guard.Permit, pl place, i st
 		return out, nil
 	}
 	key := i.Path.Key(i.Name)
-	reads := fresh != nil && p.Can(policy.SecretRead, pl.resource(i.Path))
+	now, _, _, err := s.cache.secret(ctx, pl.env.ID, i.Path, i.Name)
+	if missing(err) {
+		now, err = nil, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	reads := fresh != nil && p.Can(policy.SecretRead, itemResource(pl, &i)) && (now == nil || p.Can(policy.SecretRead, pl.row(i.Path, now)))
 	if i.Outcome != string(Removed) && i.Attrs != nil {
 		out.To = &Item{Path: i.Path, Name: i.Name, Attrs: *i.Attrs}
 		if v, ok := fresh[key]; ok && i.Value && reads {
@@ -315,16 +322,12 @@ func (s *Service) difference(ctx context.Context, p guard.Permit, pl place, i st
 			p.Names(key)
 		}
 	}
-	now, _, _, err := s.cache.secret(ctx, pl.env.ID, i.Path, i.Name)
-	if missing(err) {
+	if now == nil {
 		return out, nil
-	}
-	if err != nil {
-		return out, err
 	}
 	from := item(now, i.Path)
 	if reads && now.Value != nil {
-		v, err := s.open(p, now)
+		v, err := s.show(p, now)
 		if err != nil {
 			return out, err
 		}

@@ -278,11 +278,11 @@ func (s *Service) Purge(ctx context.Context, ref EnvRef, path domain.Path, name 
 	if err != nil {
 		return err
 	}
-	op := guard.Op{Action: policy.SecretPurge, Resource: pl.resource(path), Keys: []string{path.Key(name)}}
+	op := guard.Op{Action: policy.SecretPurge, Resource: pl.secret(path, name, nil), Within: true, Keys: []string{path.Key(name)}}
 	return s.doOrKeep(ctx, op, pl, &request{Purge: &purgeRequest{path, name}})
 }
 
-func (s *Service) preparePurge(ctx context.Context, tx *store.Tx, pl place, r *purgeRequest) (*plan, error) {
+func (s *Service) preparePurge(ctx context.Context, tx *store.Tx, p guard.Permit, pl place, r *purgeRequest) (*plan, error) {
 	gone, err := tx.DeletedSecrets(ctx, pl.env.ID)
 	if err != nil {
 		return nil, err
@@ -298,6 +298,9 @@ func (s *Service) preparePurge(ctx context.Context, tx *store.Tx, pl place, r *p
 	var found []domain.SecretID
 	for _, row := range gone {
 		if row.Name == r.Name && paths[row.Folder] == r.Path {
+			if !p.Can(policy.SecretPurge, pl.row(r.Path, &row)) {
+				return nil, guard.Missing()
+			}
 			found = append(found, row.ID)
 		}
 	}

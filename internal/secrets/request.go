@@ -95,7 +95,7 @@ type plan struct {
 func (s *Service) prepare(ctx context.Context, tx *store.Tx, p guard.Permit, pl place, r *request, salt []byte) (*plan, error) {
 	switch {
 	case r.Purge != nil:
-		return s.preparePurge(ctx, tx, pl, r.Purge)
+		return s.preparePurge(ctx, tx, p, pl, r.Purge)
 	case r.Env != nil:
 		return s.prepareEnv(ctx, tx, p, pl, r.Env)
 	case r.Rule != nil:
@@ -301,5 +301,17 @@ func allowedEverywhere(p guard.Permit, action policy.Action, pl place, items []s
 	if len(items) == 0 {
 		return p.Can(action, pl.resource(domain.Root))
 	}
-	return !slices.ContainsFunc(items, func(i store.ChangeItem) bool { return !p.Can(action, pl.resource(i.Path)) })
+	return !slices.ContainsFunc(items, func(i store.ChangeItem) bool { return !p.Can(action, itemResource(pl, &i)) })
+}
+
+// itemResource is what policy is asked about one thing that a change does: with the tags that it will have.
+func itemResource(pl place, i *store.ChangeItem) policy.Resource {
+	if i.Name == "" {
+		return pl.resource(i.Path)
+	}
+	var tags []domain.Tag
+	if i.Attrs != nil {
+		tags = i.Attrs.Tags
+	}
+	return pl.secret(i.Path, i.Name, tags)
 }

@@ -154,6 +154,7 @@ func (s *Service) author(ctx context.Context, tx *store.Tx, p guard.Permit, row 
 		return guard.Permit{}, err
 	}
 	who.Scopes = row.Scopes
+	policy.Prepare(who) // with the scopes
 	return p.OnBehalf(who), nil
 }
 

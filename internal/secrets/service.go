@@ -32,6 +32,8 @@ type Service struct {
 	people   People
 	// onDamage hears of each envelope that does not open in its place; nil: nobody asks.
 	onDamage func(record, field string)
+	// onShow hears of each value that is about to be shown; nil: nobody asks.
+	onShow func(p guard.Permit, id domain.SecretID)
 }
 
 // New builds the service. cacheBytes bounds the memory for sealed values that are kept at hand.
@@ -48,6 +50,10 @@ func New(db *store.DB, door *guard.Door, k *keys.Service, cacheBytes int64) *Ser
 // OnDamage sets who hears of envelopes that do not open in their place. Call it before the service is used.
 func (s *Service) OnDamage(hear func(record, field string)) { s.onDamage = hear }
 
+// OnShow sets who hears of each value that is about to be shown or copied, before the record is written: he may add to that.
+// It stands on the path of every read, so it must be quick and ask nobody. Call it before the service is used.
+func (s *Service) OnShow(hear func(p guard.Permit, id domain.SecretID)) { s.onShow = hear }
+
 // EnvRef names an environment the way callers write it: slug or id for both.
 type EnvRef struct{ Project, Env string }
 
@@ -58,7 +64,31 @@ type place struct {
 }
 
 func (p place) resource(path domain.Path) policy.Resource {
-	return policy.Resource{Org: p.project.Org, Project: p.project.ID, Env: p.env.ID, Path: path}
+	return policy.Resource{Org: p.project.Org, Project: p.project.ID, Env: p.env.ID, EnvSlug: p.env.Slug, Path: path}
+}
+
+// secret names one secret in a question to the door: rules may be about names and tags.
+func (p place) secret(path domain.Path, name domain.SecretName, tags []domain.Tag) policy.Resource {
+	r := p.resource(path)
+	r.Name, r.Tags = name, tags
+	return r
+}
+
+// row does the same for a state that was found.
+func (p place) row(path domain.Path, row *store.Secret) policy.Resource {
+	return p.secret(path, row.Name, row.Attrs.Tags)
+}
+
+// asked names a secret that somebody wrote. Where rules look at tags, those of the secret that is there now count.
+func (s *Service) asked(ctx context.Context, pl place, path domain.Path, name domain.SecretName) policy.Resource {
+	if !policy.AsksTags(guard.CallerOf(ctx).Principal) {
+		return pl.secret(path, name, nil)
+	}
+	_, _, row, err := s.visible(ctx, pl, path, name, nil, nil)
+	if err != nil {
+		return pl.secret(path, name, nil) // whatever is wrong, the work itself meets it again
+	}
+	return pl.secret(path, name, row.Attrs.Tags)
 }
 
 func (p place) String() string { return string(p.project.Slug) + "/" + string(p.env.Slug) }
@@ -106,6 +136,18 @@ func (s *Service) open(p guard.Permit, row *store.Secret) (sensitive.Value, erro
 		return v, fmt.Errorf("open version %d of %s: %w", row.Version, row.Name, err)
 	}
 	return v, nil
+}
+
+// show opens a value for whoever asked.
+func (s *Service) show(p guard.Permit, row *store.Secret) (sensitive.Value, error) {
+	s.shown(p, row.ID)
+	return s.open(p, row)
+}
+
+func (s *Service) shown(p guard.Permit, id domain.SecretID) {
+	if s.onShow != nil {
+		s.onShow(p, id)
+	}
 }
 
 func (s *Service) openComment(p guard.Permit, row *store.Secret) (sensitive.Value, error) {

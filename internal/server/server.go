@@ -21,6 +21,7 @@ import (
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/backup"
 	"github.com/keyturn/keyturn/internal/breakglass"
+	"github.com/keyturn/keyturn/internal/canary"
 	"github.com/keyturn/keyturn/internal/config"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/evidence"
@@ -36,6 +37,7 @@ import (
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 	"github.com/keyturn/keyturn/internal/stream"
+	"github.com/keyturn/keyturn/internal/web"
 )
 
 // stopWithin is how long requests under way may take when the server stops.
@@ -72,6 +74,7 @@ type Server struct {
 	follow   *follow.Service // hands the log to whoever watches it
 	streams  *stream.Service
 	glass    *breakglass.Service
+	canaries *canary.Service
 	outbound outbound.Rules // for every call to an address that somebody configured
 	world    world
 	metrics  *metrics
@@ -132,6 +135,11 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.access = access.New(s.db, door, setup)
 	s.secrets.SetPeople(s.access)
+	passkeys, err := access.NewPasskeys(s.access, s.o.Config.PublicURL)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_PUBLIC_URL: %w", err)
+	}
+	s.access.SealWith(s.keys)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
@@ -139,6 +147,9 @@ func (s *Server) build(ctx context.Context) error {
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	s.streams = stream.New(s.db, door, s.follow, s.keys, s.outbound, s.streamFolder(), audit.Origin(s.world.instance, s.world.epoch))
+	if err := s.buildCanaries(ctx, door); err != nil {
+		return err
+	}
 	reporter := &reporter{s}
 	s.glass = breakglass.New(s.db, door, s.secrets, s.log)
 	routes, err := httpapi.New(httpapi.Services{
@@ -148,8 +159,10 @@ func (s *Server) build(ctx context.Context) error {
 		Status:     reporter,
 		Keys:       s.keys,
 		Backups:    s.backups,
-		BreakGlass: s.glass,
 		Streams:    s.streams,
+		Canaries:   s.canaries,
+		BreakGlass: s.glass,
+		Passkeys:   passkeys,
 		Offline:    s.o.Config.OfflineMaxAge,
 		Closing:    s.closing,
 	})
@@ -159,9 +172,12 @@ func (s *Server) build(ctx context.Context) error {
 	mux := http.NewServeMux()
 	routes.Register(mux)
 	s.registerHealth(mux)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		httpkit.WriteError(w, r, fault.New(fault.NotFound, "nothing is served here").WithHint("the API lives below /keyturn/v1, health at /healthz"))
-	})
+	pages, err := web.New(web.Services{Access: s.access, Secrets: s.secrets, Passkeys: passkeys, Origin: s.o.Config.PublicURL,
+		Development: s.o.Config.Mode == config.Development, Version: s.o.Version})
+	if err != nil {
+		return err
+	}
+	pages.Register(mux)
 	s.handler = httpkit.Front(s.metrics.measure(mux))
 	if s.world.fresh && s.o.FirstProject != "" {
 		if err := s.firstProject(ctx); err != nil {
@@ -182,7 +198,18 @@ func (s *Server) build(ctx context.Context) error {
 	s.follower.Go(func() { s.backups.Run(ctx) })
 	s.follower.Go(func() { s.follow.Run(ctx) })
 	s.follower.Go(func() { s.streams.Run(ctx) })
+	s.follower.Go(func() { s.canaries.Run(ctx) })
 	return nil
+}
+
+func (s *Server) buildCanaries(ctx context.Context, door *guard.Door) error {
+	s.canaries = canary.New(s.db, door)
+	if err := s.canaries.Load(ctx); err != nil {
+		return err
+	}
+	s.secrets.OnShow(s.canaries.Opened)
+	s.access.OnUnknown(s.canaries.TokenShown)
+	return s.follow.Add(s.canaries.Follower())
 }
 
 // streamsFolder is where streams write files when nothing else is said.

@@ -137,6 +137,9 @@ type Person struct {
 	Password  string        `db:"password"`
 	CreatedAt int64         `db:"created_at"`
 	Disabled  bool          `db:"disabled"`
+
+	PasswordAt int64 `db:"password_at,late"` // when the password was last set
+	ErasedAt   int64 `db:"erased_at,late"`   // name and address were replaced, 0 = never
 }
 
 // Identity is a machine.
