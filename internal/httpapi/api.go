@@ -28,22 +28,26 @@ func Routes() []Route {
 		peopleRoutes(),
 		inviteRoutes(),
 		accountRoutes(),
+		approvalRoutes(),
+		requestRoutes(),
+		breakGlassRoutes(),
 	)
 }
 
 // Services are what the routes ask.
 type Services struct {
-	Secrets  *secrets.Service
-	Access   *access.Service
-	Auditor  Auditor
-	Status   Reporter
-	Keys     Keys
-	Backups  Backups
-	Streams  Streams
-	Canaries Canaries
-	Passkeys *access.Passkeys
-	Offline  time.Duration   // how long clients may serve from a sealed copy
-	Closing  <-chan struct{} // closed when the server begins to stop: streams end then
+	Secrets    *secrets.Service
+	Access     *access.Service
+	Auditor    Auditor
+	Status     Reporter
+	Keys       Keys
+	Backups    Backups
+	Streams    Streams
+	Canaries   Canaries
+	BreakGlass BreakGlass
+	Passkeys   *access.Passkeys
+	Offline    time.Duration   // how long clients may serve from a sealed copy
+	Closing    <-chan struct{} // closed when the server begins to stop: streams end then
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.

@@ -20,6 +20,7 @@ import (
 	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/backup"
+	"github.com/keyturn/keyturn/internal/breakglass"
 	"github.com/keyturn/keyturn/internal/canary"
 	"github.com/keyturn/keyturn/internal/config"
 	"github.com/keyturn/keyturn/internal/domain"
@@ -72,6 +73,7 @@ type Server struct {
 	log      *evidence.Log
 	follow   *follow.Service // hands the log to whoever watches it
 	streams  *stream.Service
+	glass    *breakglass.Service
 	canaries *canary.Service
 	outbound outbound.Rules // for every call to an address that somebody configured
 	world    world
@@ -132,6 +134,7 @@ func (s *Server) build(ctx context.Context) error {
 		setup.Token = s.setup
 	}
 	s.access = access.New(s.db, door, setup)
+	s.secrets.SetPeople(s.access)
 	passkeys, err := access.NewPasskeys(s.access, s.o.Config.PublicURL)
 	if err != nil {
 		return fmt.Errorf("KEYTURN_PUBLIC_URL: %w", err)
@@ -150,18 +153,20 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.access.ReadsFrom(s.log.EachRead)
 	reporter := &reporter{s}
+	s.glass = breakglass.New(s.db, door, s.secrets, s.log)
 	routes, err := httpapi.New(httpapi.Services{
-		Secrets:  s.secrets,
-		Access:   s.access,
-		Auditor:  s.log,
-		Status:   reporter,
-		Keys:     s.keys,
-		Backups:  s.backups,
-		Streams:  s.streams,
-		Canaries: s.canaries,
-		Passkeys: passkeys,
-		Offline:  s.o.Config.OfflineMaxAge,
-		Closing:  s.closing,
+		Secrets:    s.secrets,
+		Access:     s.access,
+		Auditor:    s.log,
+		Status:     reporter,
+		Keys:       s.keys,
+		Backups:    s.backups,
+		Streams:    s.streams,
+		Canaries:   s.canaries,
+		BreakGlass: s.glass,
+		Passkeys:   passkeys,
+		Offline:    s.o.Config.OfflineMaxAge,
+		Closing:    s.closing,
 	})
 	if err != nil {
 		return err
@@ -188,6 +193,9 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
 	s.follower.Go(func() { s.keys.Run(ctx) })
+	s.follower.Go(func() { s.secrets.Run(ctx) })
+	s.follower.Go(func() { s.access.Run(ctx) })
+	s.follower.Go(func() { s.glass.Run(ctx) })
 	s.follower.Go(func() { s.log.Run(ctx) })
 	s.follower.Go(func() { s.backups.Run(ctx) })
 	s.follower.Go(func() { s.follow.Run(ctx) })
