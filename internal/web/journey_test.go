@@ -172,7 +172,7 @@ func TestSomebodyWhoIsInvitedMakesHisAccount(t *testing.T) {
 	b.fill(`input[name=name]`, "Newcomer")
 	b.fill(`input[name=password]`, "new@example.test")
 	b.click(`form[action="/join/invite"] button`)
-	b.sees("password")
+	b.do(chromedp.WaitVisible(chromedp.CSS(".problem")))
 	b.shot("join-refused")
 	const password = "seven marble test-value kettles"
 	b.fill(`input[name=password]`, password)
