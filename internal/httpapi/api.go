@@ -26,6 +26,7 @@ func Routes() []Route {
 		canaryRoutes(),
 		passkeyRoutes(),
 		peopleRoutes(),
+		policyRoutes(),
 		approvalRoutes(),
 		requestRoutes(),
 		breakGlassRoutes(),

@@ -159,6 +159,8 @@ func sections() []section {
 		{"Access", "set-up, logins, people, machines, tokens and roles", accessRoutes()},
 		{"Projects", "projects and their environments", projectRoutes()},
 		{"Secrets", "secrets, their history, and what is asked about them", secretRoutes()},
+		{"People", "invitations, one's own account, second factors, sessions, and what leavers have read", peopleRoutes()},
+		{"Policy", "roles, groups, grants, what they decide and why, freeze and kill switch", policyRoutes()},
 		{"Approvals", "changes that wait for others", approvalRoutes()},
 		{"Access requests", "roles that somebody asks for, for a time", requestRoutes()},
 		{"Break-glass", "credentials for emergencies, and what is to be done after one was opened", breakGlassRoutes()},

@@ -72,6 +72,7 @@ var rows = joinRows(
 	canaryRows,
 	passkeyRows,
 	peopleRows,
+	policyRows,
 	approvalRows,
 	requestRows,
 	breakGlassRows,
