@@ -1,10 +1,12 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/httpapi"
@@ -379,4 +381,55 @@ func TestProjectsAreNotPurgedRoundAGuardedEnvironment(t *testing.T) {
 		send[api.Done](t, w.admin, "DELETE", "/projects/"+g.project, nil)
 		w.admin.do(t, "POST", "/projects/"+g.project+"/purge", nil).refused(t, "conflict")
 	})
+}
+
+func TestAnExpiredChangeIsNotApproved(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		g := w.watched(t, 0)
+		send[api.Approval](t, w.admin, "PUT", g.path()+"/approval", api.Approval{Need: 1, Expiry: "1s"})
+		c := g.propose(t, set("/", "A", "test-value-2"))
+		link := g.second.do(t, "POST", "/changes/"+c.ID+"/link", nil)
+		eventually(t, 10*time.Second, "it has expired", func() bool { return get[api.ChangeSet](t, g.second, "/changes/"+c.ID).State == "expired" })
+		approve(t, g.second, c).refused(t, "expired")
+		var l api.ReviewLink
+		link.fits(t, &l)
+		w.admin.with("").do(t, "POST", "/change-links/approve", api.ReviewLinkRequest{Token: l.Token}).refused(t, "unauthenticated")
+		g.author.do(t, "POST", "/changes/"+c.ID+"/rebase", nil).refused(t, "expired")
+		if n := len(get[api.ChangeSets](t, g.second, "/changes?project="+g.project).Changes); n != 0 {
+			t.Errorf("%d changes are listed as waiting", n)
+		}
+	})
+}
+
+// What waits lies sealed, and moves to a new key with everything else.
+func TestATurnOfKeysTakesWaitingChangesAlong(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		g := w.watched(t, 1)
+		long := strings.Repeat("x", 60<<10)
+		var changes []api.Change
+		for i := range 40 { // more than one envelope holds
+			changes = append(changes, set("/", fmt.Sprintf("LONG_%d", i), long))
+		}
+		c := g.propose(t, changes...)
+		turn := send[api.KeyRotated](t, w.admin, "POST", "/keys/rotations", api.KeyRotation{Layer: "project", Project: g.project}).Turns[0]
+		eventually(t, turnsWithin, "the turn has ended", func() bool { return get[api.KeyTurn](t, w.admin, "/keys/turns/"+turn.ID).Stage == "done" })
+		for _, count := range get[api.KeyCensus](t, w.admin, "/keys/census").Counts {
+			if count.Where == "change_part.value" && count.KeyID == turn.Old && count.Count > 0 {
+				t.Errorf("%d envelopes of changes lie under the old key", count.Count)
+			}
+		}
+		becomes(t, approve(t, g.second, c), "applied")
+		if v := g.value(t, "/", "LONG_39"); v != long {
+			t.Errorf("the value has %d bytes", len(v))
+		}
+		wholeLogFits(t, w)
+	})
+}
+
+// wholeLogFits checks log and data against each other.
+func wholeLogFits(t *testing.T, w *world) {
+	t.Helper()
+	if v := send[api.Verification](t, w.admin, "POST", "/audit/verify?deep=true", nil); len(v.Problems) > 0 {
+		t.Errorf("log and data differ: %+v", v.Problems)
+	}
 }
