@@ -26,36 +26,36 @@ func putToken(ctx context.Context, tx *store.Tx, row store.Token) (store.Token, 
 func (s *Service) Authenticate(ctx context.Context, token, address string) (*domain.Principal, error) {
 	hash := domain.TokenHash(token)
 	s.mu.RLock()
-	p, generation := s.principals[hash], s.generation
+	b, generation := s.bearers[hash], s.generation
 	s.mu.RUnlock()
-	if p == nil {
+	if b == nil {
 		var err error
-		if p, err = s.load(ctx, token, hash); err != nil {
+		if b, err = s.load(ctx, token, hash); err != nil {
 			return nil, err
 		}
 		s.mu.Lock()
 		if s.generation == generation { // otherwise something was revoked meanwhile, perhaps this
-			if len(s.principals) >= maxPrincipals {
-				clear(s.principals)
+			if len(s.bearers) >= maxBearers {
+				clear(s.bearers)
 			}
-			s.principals[hash] = p
+			s.bearers[hash] = b
 		}
 		s.mu.Unlock()
 	}
-	if p.ExpiresAt != 0 && time.Now().UnixMilli() >= p.ExpiresAt {
+	if p := b.who; p.ExpiresAt != 0 && time.Now().UnixMilli() >= p.ExpiresAt {
 		return nil, unknown().WithHint("the token has expired: log in again")
 	}
-	return p, nil
+	return b.who, s.use(ctx, b, address)
 }
 
 func unknown() *fault.Error {
 	return fault.New(fault.Unauthenticated, "the token is not valid: unknown, expired or revoked").WithHint("log in with: keyturn login")
 }
 
-func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domain.Principal, error) {
+func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*bearer, error) {
 	if kind, err := domain.CheckToken(token); err != nil {
 		return nil, err
-	} else if kind == domain.ClientSecret || kind == domain.SetupToken {
+	} else if kind == domain.ClientSecret || kind == domain.SetupToken || kind == domain.WrapToken {
 		return nil, fault.New(fault.Unauthenticated, "this is not an access token").WithHint("log in with it first: keyturn login --client-id ID")
 	}
 	row, err := s.db.TokenByHash(ctx, hash[:])
@@ -89,8 +89,10 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	if p.Groups, err = groupsOf(ctx, s.db.Queries, row.PrincipalID); err != nil {
 		return nil, err
 	}
-	p.Grants, err = grantsOf(ctx, s.db.Queries, p)
-	return p, err
+	if p.Grants, err = grantsOf(ctx, s.db.Queries, p); err != nil {
+		return nil, err
+	}
+	return newBearer(p, row)
 }
 
 // maxGroups bounds the groups of one principal, direct and through others.

@@ -151,6 +151,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		keySlots.digests, keyGenerations.digests, keyTurns.digests, instanceSecrets.digests, backups.digests,
 		streams.digests, canaries.digests,
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
+		loginMethods.digests, wrappeds.digests, signingOverlaps.digests,
 	}
 	for _, walk := range walks {
 		if err := walk(ctx, q.q, yield); err != nil {

@@ -21,6 +21,7 @@ var copied = []string{
 	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant",
 	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
 	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
+	"login_method", "wrapped", "signing_overlap",
 	"audit_chunk", "follower", "stream", "canary",
 }
 
