@@ -7,6 +7,7 @@
 #   strace          on Linux, to make a system call of a running server fail
 #   softhsm2        an HSM in software; opensc makes the keys in it
 #   swtpm           a TPM 2.0 in software
+#   prometheus-alertmanager  where alerts go
 #   rsyslog         a syslog server that reads what streams of the audit log send
 set -eu
 
@@ -37,6 +38,7 @@ missing() {
 	have softhsm2-util || echo softhsm2
 	have pkcs11-tool || echo opensc
 	have swtpm || echo swtpm
+	have prometheus-alertmanager || echo prometheus-alertmanager
 	have rsyslogd || [ -x /usr/sbin/rsyslogd ] || echo rsyslog
 }
 

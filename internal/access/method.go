@@ -209,11 +209,15 @@ func (s *Service) mayBecome(ctx context.Context, tx *store.Tx, p guard.Permit, i
 	if it.Groups, err = groupsOf(ctx, tx.Queries, it.ID); err != nil {
 		return err
 	}
-	if it.Grants, err = grantsOf(ctx, tx.Queries, it); err != nil {
+	if err := rightsOf(ctx, tx.Queries, it); err != nil {
 		return err
 	}
 	for _, g := range it.Grants {
-		if !policy.CanGrant(p.Principal(), g) {
+		rules, ok := policy.BuiltIn(g.Role)
+		if !ok {
+			rules = it.Roles[g.Role].Rules
+		}
+		if policy.MayGive(p.Principal(), policy.Given{Grant: g, Rules: rules}, policy.Facts{}) != nil {
 			return fault.New(fault.Denied, "this machine may do more than you, so another one must do it").WithHint("ask an admin of the organisation")
 		}
 	}

@@ -89,10 +89,36 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*beare
 	if p.Groups, err = groupsOf(ctx, s.db.Queries, row.PrincipalID); err != nil {
 		return nil, err
 	}
-	if p.Grants, err = grantsOf(ctx, s.db.Queries, p); err != nil {
+	if err := rightsOf(ctx, s.db.Queries, p); err != nil {
 		return nil, err
 	}
 	return newBearer(p, row)
+}
+
+// rightsOf loads what somebody was given and makes it quick to ask.
+func rightsOf(ctx context.Context, q store.Queries, p *domain.Principal) error {
+	var err error
+	if p.Grants, err = grantsOf(ctx, q, p); err != nil {
+		return err
+	}
+	for _, g := range p.Grants {
+		if _, known := p.Roles[g.Role]; known || g.Role.IsBuiltIn() {
+			continue
+		}
+		row, err := q.Role(ctx, domain.RoleID(g.Role))
+		if fault.KindOf(err) == fault.NotFound && err != nil {
+			continue // gone between two questions: it gives nothing
+		}
+		if err != nil {
+			return err
+		}
+		if p.Roles == nil {
+			p.Roles = map[domain.Role]domain.CustomRole{}
+		}
+		p.Roles[g.Role] = domain.CustomRole{Name: row.Name, Rules: row.Rules}
+	}
+	policy.Prepare(p)
+	return nil
 }
 
 // maxGroups bounds the groups of one principal, direct and through others.
@@ -127,7 +153,7 @@ func grantsOf(ctx context.Context, q store.Queries, p *domain.Principal) ([]doma
 	add := func(holder string, via domain.GroupID) error {
 		rows, err := q.GrantsOf(ctx, holder)
 		for _, g := range rows {
-			out = append(out, domain.Grant{Project: g.Project, Env: g.Env, Path: g.Path, Role: g.Role, ExpiresAt: g.ExpiresAt, Via: via})
+			out = append(out, domain.Grant{ID: g.ID, Project: g.Project, Env: g.Env, Path: g.Path, Role: g.Role, ExpiresAt: g.ExpiresAt, Via: via})
 		}
 		return err
 	}
@@ -189,7 +215,7 @@ func (s *Service) CreateToken(ctx context.Context, places Places, in TokenInput)
 		scope := domain.Scope{Project: project, Path: t.Path, Verbs: t.Verbs}
 		if t.Env != "*" {
 			id, ok := envs[domain.Slug(t.Env)]
-			if !ok || !s.door.Check(ctx, policy.ProjectRead, policy.Resource{Org: who.Org, Project: project, Env: id}) {
+			if !ok || !s.door.Check(ctx, policy.ProjectRead, policy.Resource{Org: who.Org, Project: project, Env: id, EnvSlug: domain.Slug(t.Env)}) {
 				return store.Token{}, sensitive.Value{}, s.door.Miss(ctx, guard.Op{Action: policy.TokenCreate}, fault.New(fault.NotFound, "no such environment"))
 			}
 			scope.Env = id
@@ -200,11 +226,35 @@ func (s *Service) CreateToken(ctx context.Context, places Places, in TokenInput)
 	var value sensitive.Value
 	op := guard.Op{Action: policy.TokenCreate, Resource: policy.Resource{Org: who.Org, Project: project}, Detail: map[string]string{"scopes": in.Scopes, "name": in.Name}}
 	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) (err error) {
-		row, value, err = putToken(ctx, tx, store.Token{Org: p.Org(), Kind: domain.APIToken, Name: in.Name, PrincipalKind: p.Principal().Kind,
-			PrincipalID: p.Principal().ID, Scopes: scopes, ExpiresAt: tx.Now() + in.TTL.Milliseconds()})
+		row = store.Token{Org: p.Org(), Kind: domain.APIToken, Name: in.Name, PrincipalKind: p.Principal().Kind, PrincipalID: p.Principal().ID,
+			Scopes: scopes, ExpiresAt: tx.Now() + in.TTL.Milliseconds(), Parent: who.Token}
+		if err := inherit(ctx, tx, &row); err != nil {
+			return err
+		}
+		row, value, err = putToken(ctx, tx, row)
 		return err
 	})
 	return row, value, err
+}
+
+// inherit keeps a token from being the way out of the limits of the one that makes it: where it may come from, how often it may be
+// used, and of machines, whose logins are short on purpose, how long.
+func inherit(ctx context.Context, tx *store.Tx, row *store.Token) error {
+	if row.Parent == "" {
+		return nil
+	}
+	parent, err := tx.Token(ctx, row.Parent)
+	if err != nil {
+		return err
+	}
+	row.Networks = parent.Networks
+	switch end := max(parent.ExpiresAt, parent.RenewUntil); {
+	case parent.Uses > 0:
+		return fault.New(fault.Denied, "a token that may be used so many times only makes no others")
+	case parent.PrincipalKind == domain.Identity && end != 0 && row.ExpiresAt > end:
+		return fault.New(fault.Denied, "the token of a machine makes none that outlives it").WithHint("ask for a shorter life, or let an admin make an API key: keyturn apikey create")
+	}
+	return nil
 }
 
 // Tokens lists the caller's own tokens, or everybody's for those who may see them.

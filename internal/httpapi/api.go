@@ -23,8 +23,8 @@ func Routes() []Route {
 		keyRoutes(),
 		backupRoutes(),
 		streamRoutes(),
-		peopleRoutes(),
 		canaryRoutes(),
+		peopleRoutes(),
 	)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -160,6 +161,7 @@ func sections() []section {
 		{"Secrets", "secrets, their history, and what is asked about them", secretRoutes()},
 		{"Log and server", "the audit log with its proofs, and how the server stands", auditRoutes()},
 		{"Keys", "turns of keys, the ways to unlock, and the census", keyRoutes()},
+		{"Watching", "where the log is sent on, and decoys", slices.Concat(streamRoutes(), canaryRoutes())},
 		{"Backups", "sealed copies of the whole instance, and proofs that they can be restored", backupRoutes()},
 	}
 }

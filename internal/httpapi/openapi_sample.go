@@ -64,6 +64,8 @@ func samples() []any {
 	entry := stdjson.RawMessage(`{"action":"secret.read","at":"2026-03-02T09:30:00.000Z","keys":["/backend/DATABASE_URL"],"outcome":"allowed"}`)
 	slot := api.KeySlot{ID: sampleSlot, Kind: "file", Source: "env:KEYTURN_ROOT_KEY_FILE", Fingerprint: "0000-0000-0000-0000", KeyID: sampleKey, CreatedAt: day, ProvedAt: day,
 		Unlocked: true, Reachable: true}
+	stream := api.Stream{ID: sampleGrant, Name: "siem", Kind: "webhook", Settings: map[string]string{"url": "https://siem.example.com/keyturn"}, CreatedAt: day, Position: 412}
+	decoy := api.Canary{ID: sampleGrant, Kind: "token", Place: "laptop cache", CreatedAt: day}
 	turn := api.KeyTurn{ID: sampleTurn, Layer: "project", ProjectID: sampleProject, Project: "shop", Old: sampleOldKey, New: sampleKey, Stage: "moving", Cause: "hand",
 		By: sampleMail, StartedAt: day, Done: 12, Total: 31, PerSecond: 5200}
 	backup := api.Backup{Name: "2026-03-02t09-30-00z-3-5f3a.ktb.age", CreatedAt: day, Bytes: 1482752, Digest: sampleHex, Content: sampleHex, Recipients: []string{"0000-0000-0000-0000"},
@@ -110,6 +112,8 @@ func samples() []any {
 			Schedule: api.BackupSchedule{Every: "1d", Keep: "7d,5w,12m", DrillEvery: "7d", NextAt: later, DrillAt: later}},
 		api.BackupCheck{Name: backup.Name, Sound: true, Rows: 930, Values: 31, LogSize: 412, LogRoot: sampleHex, Content: sampleHex, Signer: checkpoint.Key, CreatedAt: day, Seconds: 1.2,
 			Problems: []api.BackupProblem{}},
+		stream, api.Streams{Streams: []api.Stream{stream}}, api.StreamMade{Stream: stream, Credential: "whsec_test-value"},
+		api.Canaries{Canaries: []api.Canary{decoy}}, api.CanaryMade{Canary: decoy, Token: "ktk_test-value"},
 		api.Checks{Checks: []api.Check{{ID: "mode", Title: "production mode is set", Outcome: "pass", Evidence: "mode is production"}}},
 	}
 }

@@ -169,6 +169,11 @@ func AsksTags(p *domain.Principal) bool {
 	return p != nil && p.Kind != domain.Anonymous && p.Kind != domain.System && rightsOf(p).tags
 }
 
+// AsksSecrets tells whether some rule of the principal is about some secrets of a folder only.
+func AsksSecrets(p *domain.Principal) bool {
+	return p != nil && p.Kind != domain.Anonymous && p.Kind != domain.System && rightsOf(p).secrets
+}
+
 // Stamp changes when the principal's rights do, also by a condition that holds no more. Equal stamps mean equal rights.
 func Stamp(p *domain.Principal, f Facts) uint64 {
 	if p == nil || p.Kind == domain.Anonymous || p.Kind == domain.System {

@@ -91,6 +91,11 @@ func (d *draft) save(ctx context.Context, c *Commit) (id domain.CommitID, revisi
 		if len(e.order) == 0 && len(e.forders) == 0 {
 			continue
 		}
+		if e != d.home { // references follow into another environment, which a freeze may keep as it is
+			if err := d.p.Standing(policy.SecretWrite, e.place.resource("")); err != nil {
+				return "", 0, err
+			}
+		}
 		if err := d.saveEnv(ctx, e); err != nil {
 			return "", 0, err
 		}

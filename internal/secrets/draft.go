@@ -245,7 +245,7 @@ func (d *draft) key(e *envDraft, s *secretDraft) string {
 	if f := e.byID[s.row.Folder]; f != nil {
 		path = f.row.Path
 	}
-	if !d.p.Can(policy.SecretList, e.place.resource(path)) {
+	if !d.p.Can(policy.SecretList, e.place.row(path, &s.row)) {
 		return "a secret that you may not see"
 	}
 	key := path.Key(s.row.Name)

@@ -200,7 +200,7 @@ func (s *Service) Purge(ctx context.Context, ref EnvRef, path domain.Path, name 
 	if err != nil {
 		return err
 	}
-	op := guard.Op{Action: policy.SecretPurge, Resource: pl.resource(path), Keys: []string{path.Key(name)}}
+	op := guard.Op{Action: policy.SecretPurge, Resource: pl.secret(path, name, nil), Within: true, Keys: []string{path.Key(name)}}
 	return s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
 		gone, err := tx.DeletedSecrets(ctx, pl.env.ID)
 		if err != nil {
@@ -217,6 +217,9 @@ func (s *Service) Purge(ctx context.Context, ref EnvRef, path domain.Path, name 
 		found := false
 		for _, row := range gone {
 			if row.Name == name && paths[row.Folder] == path {
+				if !p.Can(policy.SecretPurge, pl.row(path, &row)) {
+					return guard.Missing()
+				}
 				found = true
 				if err := tx.PurgeSecret(ctx, row.ID); err != nil {
 					return err

@@ -129,7 +129,7 @@ func (s *Service) visibleEnvs(ctx context.Context, p guard.Permit, row store.Pro
 		return out, err
 	}
 	for _, e := range envs {
-		if e.DeletedAt == 0 && p.Can(policy.ProjectRead, policy.Resource{Org: row.Org, Project: row.ID, Env: e.ID}) {
+		if e.DeletedAt == 0 && p.Can(policy.ProjectRead, policy.Resource{Org: row.Org, Project: row.ID, Env: e.ID, EnvSlug: e.Slug}) {
 			out.Envs = append(out.Envs, e)
 		}
 	}

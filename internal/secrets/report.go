@@ -41,7 +41,7 @@ func (s *Service) scan(ctx context.Context, p guard.Permit, project string, visi
 		}
 		for _, env := range o.projects[string(row.ID)].list {
 			pl := place{row, env}
-			if !policy.Reaches(p.Principal(), policy.SecretList, pl.resource("")) {
+			if !p.Reaches(policy.SecretList, pl.resource("")) {
 				continue
 			}
 			folders, err := s.db.Folders(ctx, env.ID)
@@ -49,9 +49,10 @@ func (s *Service) scan(ctx context.Context, p guard.Permit, project string, visi
 				return err
 			}
 			paths := map[domain.FolderID]domain.Path{}
+			looks := map[domain.FolderID]policy.Folder{}
 			for _, f := range folders {
-				if p.Can(policy.SecretList, pl.resource(f.Path)) {
-					paths[f.ID] = f.Path
+				if look := p.In(policy.SecretList, pl.resource(f.Path)); look.Some() {
+					paths[f.ID], looks[f.ID] = f.Path, look
 				}
 			}
 			rows, err := s.db.LiveSecrets(ctx, env.ID)
@@ -59,7 +60,7 @@ func (s *Service) scan(ctx context.Context, p guard.Permit, project string, visi
 				return err
 			}
 			for i := range rows {
-				if path, ok := paths[rows[i].Folder]; ok {
+				if path, ok := paths[rows[i].Folder]; ok && looks[rows[i].Folder].May(rows[i].Name, rows[i].Attrs.Tags) {
 					if err := visit(pl, path, &rows[i]); err != nil {
 						return err
 					}
@@ -107,7 +108,7 @@ func (s *Service) Reuse(ctx context.Context, project string) ([]Located, error) 
 	groups := map[string][]Located{}
 	err := s.door.Read(ctx, reportOp(ctx, "reuse"), func(p guard.Permit) error {
 		return s.scan(ctx, p, project, func(pl place, path domain.Path, row *store.Secret) error {
-			if row.Attrs.Public || row.Digest == nil || !p.Can(policy.SecretRead, pl.resource(path)) {
+			if row.Attrs.Public || row.Digest == nil || !p.Can(policy.SecretRead, pl.row(path, row)) {
 				return nil
 			}
 			groups[string(row.Digest)] = append(groups[string(row.Digest)], located(pl, path, row))
@@ -182,7 +183,7 @@ func (s *Service) Where(ctx context.Context, value sensitive.Value) ([]Located, 
 			if err != nil {
 				return err
 			}
-			if !p.Can(policy.SecretRead, pl.resource(f.Path)) {
+			if !s.mayState(ctx, p, pl)(policy.SecretRead, f.Path, &row) {
 				continue
 			}
 			seen[row.ID] = true

@@ -261,7 +261,8 @@ func (s *Service) endOne(ctx context.Context, row store.SigningOverlap) error {
 			return nil, err
 		}
 		d.p.Names(f.row.Path.Key(it.row.Name))
-		return []Effect{{f.row.Path, it.row.Name, Removed, it.row.Version}}, func() error { d.remove(e, f, it); return nil }()
+		d.remove(e, f, it)
+		return []Effect{{f.row.Path, it.row.Name, Removed, it.row.Version}}, nil
 	})
 	return err
 }

@@ -283,7 +283,7 @@ func (s *sealed) cancel(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !policy.Decide(who, policy.KeysManage, policy.Resource{Org: who.Org}).Allowed {
+	if !policy.DecideAt(who, policy.KeysManage, policy.Resource{Org: who.Org}, policy.Facts{At: time.Now().UnixMilli()}).Allowed {
 		s.note("cancel by "+who.ID, "refused", httpkit.Address(r))
 		return fault.New(fault.Denied, "you may not do this: %s", policy.KeysManage)
 	}

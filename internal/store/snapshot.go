@@ -19,10 +19,14 @@ import (
 var copied = []string{
 	"instance", "key_slot", "key_generation", "key_turn", "instance_secret",
 	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant",
+	"halt",
 	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
 	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
 	"login_method", "wrapped", "signing_overlap",
 	"audit_chunk", "follower", "stream", "canary",
+	"audit_chunk",
+	"follower", "stream", "canary",
+	"consumer", "alert_channel", "alert_rule", "alert_known",
 }
 
 // leftOut says of every other table why a snapshot does without.
@@ -32,6 +36,8 @@ var leftOut = map[string]string{
 	"audit_index":      "computed from audit_chunk, for searches only",
 	"feed":             "tells running servers what changed; nobody listens to a copy",
 	"idempotency":      "answers for requests to the instance that was copied, which the copy has not applied",
+	"alert_event":      "what happened to the instance that was copied was told there",
+	"alert_delivery":   "a copy must not send the messages of another instance",
 	"backup":           "a copy must neither count nor delete the backups of another instance",
 }
 
