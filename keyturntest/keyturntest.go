@@ -75,7 +75,8 @@ func start(tb testing.TB, options []Option) (*Server, *server.Server) {
 	}
 	o := server.Options{Version: "test", LookupEnv: func(string) (string, bool) { return "", false },
 		Config: config.Config{Mode: config.Development, Data: folder, CacheBytes: 16 << 20, OfflineMaxAge: time.Hour, LogLevel: "error",
-			BackupTo: filepath.Join(folder, "backups")}} // none is made by itself
+			BackupTo:    filepath.Join(folder, "backups"), // none is made by itself
+			TokenIssuer: "https://keyturn.example.test"}}
 	for _, option := range options {
 		option(&o)
 	}

@@ -124,11 +124,16 @@ func (s *Service) APIKeys(ctx context.Context, machine string) ([]store.Token, e
 	return out, err
 }
 
-// byLastUse puts in what is known of the last uses and not yet written, and sorts, the latest first.
-func (s *Service) byLastUse(rows []store.Token) {
+// noteUses puts in what is known of the last uses and not yet written.
+func (s *Service) noteUses(rows []store.Token) {
 	for i := range rows {
 		rows[i].LastUsedAt = max(rows[i].LastUsedAt, s.used.of(rows[i].ID))
 	}
+}
+
+// byLastUse does the same and sorts, the latest first.
+func (s *Service) byLastUse(rows []store.Token) {
+	s.noteUses(rows)
 	slices.SortStableFunc(rows, func(a, b store.Token) int { return int(min(max(b.LastUsedAt-a.LastUsedAt, -1), 1)) })
 }
 
@@ -192,7 +197,7 @@ func (s *Service) Renew(ctx context.Context, ttl time.Duration) (store.Token, er
 			return unknown() // it ended since it was looked at
 		}
 		if row.RenewUntil == 0 {
-			return fault.New(fault.Conflict, "this token cannot be renewed").WithHint("log in again; a login method with --max-ttl gives tokens that can be")
+			return fault.New(fault.Denied, "this token cannot be renewed").WithHint("log in again; a login method with --max-ttl gives tokens that can be")
 		}
 		if ttl == 0 {
 			ttl = defaultTokenTTL

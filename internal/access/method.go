@@ -217,7 +217,15 @@ func (s *Service) mayBecome(ctx context.Context, tx *store.Tx, p guard.Permit, i
 		if !ok {
 			rules = it.Roles[g.Role].Rules
 		}
-		if policy.MayGive(p.Principal(), policy.Given{Grant: g, Rules: rules}, policy.Facts{}) != nil {
+		given := policy.Given{Grant: g, Rules: rules}
+		if g.Env != "" {
+			env, err := tx.Environment(ctx, g.Env)
+			if err != nil {
+				return err
+			}
+			given.Slug = env.Slug
+		}
+		if policy.MayGive(p.Principal(), given, policy.Facts{}) != nil {
 			return fault.New(fault.Denied, "this machine may do more than you, so another one must do it").WithHint("ask an admin of the organisation")
 		}
 	}

@@ -257,8 +257,8 @@ func inherit(ctx context.Context, tx *store.Tx, row *store.Token) error {
 	return nil
 }
 
-// Tokens lists the caller's own tokens, or everybody's for those who may see them.
-func (s *Service) Tokens(ctx context.Context, all bool) ([]store.Token, error) {
+// Tokens lists the caller's own tokens, or everybody's for those who may see them: the newest first, or that which was used last.
+func (s *Service) Tokens(ctx context.Context, all, byUse bool) ([]store.Token, error) {
 	who := guard.CallerOf(ctx).Principal
 	op := guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"list": "tokens"}}
 	if all {
@@ -270,6 +270,11 @@ func (s *Service) Tokens(ctx context.Context, all bool) ([]store.Token, error) {
 			out, err = s.db.Tokens(ctx, p.Org())
 		} else {
 			out, err = s.db.TokensOf(ctx, who.ID)
+		}
+		if byUse {
+			s.byLastUse(out)
+		} else {
+			s.noteUses(out)
 		}
 		return err
 	})

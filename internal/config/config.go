@@ -45,6 +45,7 @@ type Config struct {
 	BackupKeep       string
 	BackupDrillEvery string
 	StreamFolder     string // where streams of the log write files, "" for a folder in Data
+	TokenIssuer      string // of identity tokens, "" for none
 	OutboundAllow    string // networks inside that the server may call
 
 	SkipUpgradeCopy bool // bring the schema forward without a backup before
@@ -125,6 +126,7 @@ func Settings() []Setting {
 			return nil
 		}},
 		{"KEYTURN_OUTBOUND_ALLOW", "", "", false, "networks inside that the server may call for webhooks, single sign-on, key sets and mail, separated by commas: 10.1.0.0/16. Public addresses are always allowed, all others never", func(c *Config, v string) error { c.OutboundAllow = v; return nil }},
+		{"KEYTURN_TOKEN_ISSUER", "", "", false, "https address of this server as other systems reach it: the issuer of identity tokens, whose keys they read at /.well-known/jwks.json. Without it no identity tokens are made", setTokenIssuer},
 		{"KEYTURN_STREAM_FOLDER", "", "", false, "the one folder in which streams of the audit log may write files; without it, the folder streams in the data folder", func(c *Config, v string) error { c.StreamFolder = v; return nil }},
 		{"KEYTURN_LOG_LEVEL", "", "info", false, "debug, info, warn or error", func(c *Config, v string) error {
 			c.LogLevel = v
@@ -174,4 +176,18 @@ func Load(getenv func(string) string, flag func(string) (string, bool), readFile
 		return c, fault.New(fault.Invalid, "TLS needs both a certificate and its key").WithHint("set KEYTURN_TLS_CERT and KEYTURN_TLS_KEY")
 	}
 	return c, nil
+}
+
+// setTokenIssuer takes an origin with or without a path: https, or http on this machine. It stands in tokens byte for byte.
+func setTokenIssuer(c *Config, v string) error {
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(v, "/") ||
+		u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1") {
+		return fault.New(fault.Invalid, "want https://HOST without a slash at the end")
+	}
+	c.TokenIssuer = v
+	return nil
 }

@@ -132,6 +132,8 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.access = access.New(s.db, door, setup)
 	s.access.SealWith(s.keys)
+	s.access.CallWith(s.outbound)
+	s.access.IssueAs(s.o.Config.TokenIssuer)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
@@ -161,6 +163,7 @@ func (s *Server) build(ctx context.Context) error {
 	mux := http.NewServeMux()
 	routes.Register(mux)
 	s.registerHealth(mux)
+	s.registerWellKnown(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(w, r, fault.New(fault.NotFound, "nothing is served here").WithHint("the API lives below /keyturn/v1, health at /healthz"))
 	})
@@ -177,6 +180,8 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
 	s.follower.Go(func() { s.keys.Run(ctx) })
+	s.follower.Go(func() { s.access.Run(ctx) })
+	s.follower.Go(func() { s.secrets.Run(ctx) })
 	s.follower.Go(func() { s.log.Run(ctx) })
 	s.follower.Go(func() { s.backups.Run(ctx) })
 	s.follower.Go(func() { s.follow.Run(ctx) })

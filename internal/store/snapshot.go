@@ -23,7 +23,6 @@ var copied = []string{
 	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
 	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
 	"login_method", "wrapped", "signing_overlap",
-	"audit_chunk", "follower", "stream", "canary",
 	"audit_chunk",
 	"follower", "stream", "canary",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
