@@ -212,8 +212,12 @@ func (s *Service) RemoveFactor(ctx context.Context, id string) error {
 			if err != nil {
 				return err
 			}
-			if set.MFARequired {
-				return fault.New(fault.Conflict, "the organisation asks for a second factor, and this is your last").WithHint("enrol another one first: keyturn mfa enroll")
+			passkey, err := hasPasskey(ctx, tx.Queries, me.ID)
+			if err != nil {
+				return err
+			}
+			if set.MFARequired && !passkey {
+				return lastFactor()
 			}
 			if err := dropRecovery(ctx, tx, me.ID); err != nil {
 				return err
@@ -266,6 +270,9 @@ func dropFactors(ctx context.Context, tx *store.Tx, id domain.UserID) error {
 		if err := removeFactor(ctx, tx, &f); err != nil {
 			return err
 		}
+	}
+	if err := dropPasskeys(ctx, tx, id); err != nil {
+		return err
 	}
 	return dropRecovery(ctx, tx, id)
 }

@@ -55,7 +55,7 @@ type identityClaims struct {
 
 func (s *Service) issuing() error {
 	if s.machines.issuer == "" || s.keys == nil {
-		return fault.New(fault.Unsupported, "this server makes no identity tokens").WithHint("set KEYTURN_TOKEN_ISSUER to the https address under which others reach it")
+		return fault.New(fault.Unsupported, "this server makes no identity tokens").WithHint("set KEYTURN_PUBLIC_URL to the https address under which others reach it")
 	}
 	return nil
 }

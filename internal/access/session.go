@@ -25,7 +25,13 @@ func (s *Service) duties(ctx context.Context, p *domain.Principal) error {
 		return err
 	}
 	// A login whose second factor an identity provider has seen is as good as one of ours.
+	// So is one with a passkey; who has one and logged in by password alone must show it, but his tokens go on.
 	if set.MFARequired && !p.Factor && p.MFAAt == 0 {
+		if !p.Session {
+			if passkey, err := hasPasskey(ctx, s.db.Queries, domain.UserID(p.ID)); err != nil || passkey {
+				return err
+			}
+		}
 		me, err := s.db.Person(ctx, domain.UserID(p.ID))
 		if err != nil {
 			return err

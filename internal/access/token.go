@@ -257,8 +257,8 @@ func inherit(ctx context.Context, tx *store.Tx, row *store.Token) error {
 	return nil
 }
 
-// Tokens lists the caller's own tokens, or everybody's for those who may see them: the newest first, or that which was used last.
-func (s *Service) Tokens(ctx context.Context, all, byUse bool) ([]store.Token, error) {
+// Tokens lists the caller's own tokens, or everybody's for those who may see them, the newest first.
+func (s *Service) Tokens(ctx context.Context, all bool) ([]store.Token, error) {
 	who := guard.CallerOf(ctx).Principal
 	op := guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"list": "tokens"}}
 	if all {
@@ -271,13 +271,16 @@ func (s *Service) Tokens(ctx context.Context, all, byUse bool) ([]store.Token, e
 		} else {
 			out, err = s.db.TokensOf(ctx, who.ID)
 		}
-		if byUse {
-			s.byLastUse(out)
-		} else {
-			s.noteUses(out)
-		}
+		s.noteUses(out)
 		return err
 	})
+	return out, err
+}
+
+// TokensByUse gives the same, that which was used last first.
+func (s *Service) TokensByUse(ctx context.Context, all bool) ([]store.Token, error) {
+	out, err := s.Tokens(ctx, all)
+	s.byLastUse(out)
 	return out, err
 }
 

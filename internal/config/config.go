@@ -3,6 +3,7 @@
 package config
 
 import (
+	"net"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -27,6 +28,7 @@ const (
 type Config struct {
 	Mode          Mode
 	Listen        string
+	PublicURL     string // what people open in their browsers, without a path; "" when nobody said
 	Data          string
 	Database      string // PostgreSQL address; "" for SQLite in Data. It may hold a password: never print it.
 	TLSCert       string
@@ -45,7 +47,6 @@ type Config struct {
 	BackupKeep       string
 	BackupDrillEvery string
 	StreamFolder     string // where streams of the log write files, "" for a folder in Data
-	TokenIssuer      string // of identity tokens, "" for none
 	OutboundAllow    string // networks inside that the server may call
 
 	SkipUpgradeCopy bool // bring the schema forward without a backup before
@@ -72,6 +73,7 @@ func Settings() []Setting {
 			return nil
 		}},
 		{"KEYTURN_LISTEN", "listen", "127.0.0.1:8420", false, "address and port to serve on", func(c *Config, v string) error { c.Listen = v; return nil }},
+		{"KEYTURN_PUBLIC_URL", "", "", false, "address that people open in their browsers, such as https://keyturn.example.com: passkeys are bound to its host name, links in messages begin with it, and it is the issuer of identity tokens. In development mode http://localhost and the port of KEYTURN_LISTEN when it is not set", setPublicURL},
 		{"KEYTURN_DATA", "data", "keyturn-data", false, "folder of the embedded database and, in development mode, of the root key", func(c *Config, v string) (err error) {
 			c.Data, err = filepath.Abs(v)
 			return err
@@ -126,7 +128,6 @@ func Settings() []Setting {
 			return nil
 		}},
 		{"KEYTURN_OUTBOUND_ALLOW", "", "", false, "networks inside that the server may call for webhooks, single sign-on, key sets and mail, separated by commas: 10.1.0.0/16. Public addresses are always allowed, all others never", func(c *Config, v string) error { c.OutboundAllow = v; return nil }},
-		{"KEYTURN_TOKEN_ISSUER", "", "", false, "https address of this server as other systems reach it: the issuer of identity tokens, whose keys they read at /.well-known/jwks.json. Without it no identity tokens are made", setTokenIssuer},
 		{"KEYTURN_STREAM_FOLDER", "", "", false, "the one folder in which streams of the audit log may write files; without it, the folder streams in the data folder", func(c *Config, v string) error { c.StreamFolder = v; return nil }},
 		{"KEYTURN_LOG_LEVEL", "", "info", false, "debug, info, warn or error", func(c *Config, v string) error {
 			c.LogLevel = v
@@ -136,6 +137,23 @@ func Settings() []Setting {
 			return nil
 		}},
 	}
+}
+
+// setPublicURL takes an origin: https, or http on this machine.
+func setPublicURL(c *Config, v string) error {
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/" {
+		return fault.New(fault.Invalid, "want https://HOST or https://HOST:PORT")
+	}
+	here := u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
+	if u.Scheme != "https" && (u.Scheme != "http" || !here) {
+		return fault.New(fault.Invalid, "want https: browsers refuse passkeys and secure cookies of anything else, except http://localhost")
+	}
+	c.PublicURL = u.Scheme + "://" + strings.ToLower(u.Host)
+	return nil
 }
 
 // RootKeySettings are read by the keyring itself; they stand here for the reference page.
@@ -172,22 +190,16 @@ func Load(getenv func(string) string, flag func(string) (string, bool), readFile
 			return c, fault.New(fault.Invalid, "%s is not valid: %s", where, err)
 		}
 	}
+	if c.PublicURL == "" && c.Mode == Development {
+		if _, port, err := net.SplitHostPort(c.Listen); err == nil {
+			c.PublicURL = "http://localhost:" + port
+			if c.TLSCert != "" {
+				c.PublicURL = "https://localhost:" + port
+			}
+		}
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return c, fault.New(fault.Invalid, "TLS needs both a certificate and its key").WithHint("set KEYTURN_TLS_CERT and KEYTURN_TLS_KEY")
 	}
 	return c, nil
-}
-
-// setTokenIssuer takes an origin with or without a path: https, or http on this machine. It stands in tokens byte for byte.
-func setTokenIssuer(c *Config, v string) error {
-	if v == "" {
-		return nil
-	}
-	u, err := url.Parse(v)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(v, "/") ||
-		u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1") {
-		return fault.New(fault.Invalid, "want https://HOST without a slash at the end")
-	}
-	c.TokenIssuer = v
-	return nil
 }

@@ -66,7 +66,11 @@ func accessRoutes() []Route {
 			}),
 		with(Route{Method: "GET", Path: "/tokens", Auth: Token, Action: "self.read", Summary: "List tokens: one's own, or with all everybody's.", Example: api.Tokens{}},
 			func(c *call, p *tokensParams, _ *none) (api.Tokens, error) {
-				rows, err := c.access.Tokens(c.ctx, p.All, p.Order == "last_used")
+				list := c.access.Tokens
+				if p.Order == "last_used" {
+					list = c.access.TokensByUse
+				}
+				rows, err := list(c.ctx, p.All)
 				return api.Tokens{Tokens: each(rows, tokenOf)}, err
 			}),
 		with(Route{Method: "DELETE", Path: "/tokens/{id}", Auth: Token, Action: "token.revoke", Summary: "Revoke a token at once, on every server.", Example: api.Done{Done: true}},

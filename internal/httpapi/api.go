@@ -25,6 +25,7 @@ func Routes() []Route {
 		backupRoutes(),
 		streamRoutes(),
 		canaryRoutes(),
+		passkeyRoutes(),
 		peopleRoutes(),
 	)
 }
@@ -39,6 +40,7 @@ type Services struct {
 	Backups  Backups
 	Streams  Streams
 	Canaries Canaries
+	Passkeys *access.Passkeys
 	Offline  time.Duration   // how long clients may serve from a sealed copy
 	Closing  <-chan struct{} // closed when the server begins to stop: streams end then
 }

@@ -163,6 +163,7 @@ func sections() []section {
 		{"Keys", "turns of keys, the ways to unlock, and the census", keyRoutes()},
 		{"Watching", "where the log is sent on, and decoys", slices.Concat(streamRoutes(), canaryRoutes())},
 		{"Backups", "sealed copies of the whole instance, and proofs that they can be restored", backupRoutes()},
+		{"Passkeys", "login and confirmation by Web Authentication", passkeyRoutes()},
 	}
 }
 

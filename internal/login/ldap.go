@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-ldap/ldap/v3"
-	"github.com/google/uuid"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -51,8 +51,9 @@ type LDAP struct {
 }
 
 const (
-	defaultPeople = "(|(uid={account})(mail={account}))"
-	defaultGroups = "(|(member={dn})(uniqueMember={dn})(memberUid={account}))"
+	defaultPeople     = "(|(uid={account})(mail={account}))"
+	activeDirectoryID = "objectGUID"
+	defaultGroups     = "(|(member={dn})(uniqueMember={dn})(memberUid={account}))"
 )
 
 // Dial connects to an address; the server gives one that is guarded.
@@ -109,9 +110,14 @@ func fill(filter string, values map[string]string) string {
 
 // Account gives the one form of an account name that tries are counted for, or refuses it.
 func Account(name string) (string, error) {
-	name = strings.ToLower(strings.TrimSpace(name))
-	if name == "" || len(name) > maxAccount || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return "", fault.New(fault.Invalid, "the account name is not valid").WithField("/account", "empty, too long or with control characters")
+	if len(name) > maxAccount || !utf8.ValidString(name) {
+		name = ""
+	}
+	// A directory compares names without regard to case, width and the number of blanks, and drops what cannot be seen
+	// (RFC 4518): all spellings of one name are one here as well, or each would bring new tries.
+	name = strings.ToLower(norm.NFKC.String(strings.Join(strings.Fields(norm.NFKC.String(name)), " ")))
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return unicode.In(r, unicode.C, unicode.Variation_Selector) }) {
+		return "", fault.New(fault.Invalid, "the account name is not valid").WithField("/account", "empty, too long or with characters that cannot be seen")
 	}
 	return name, nil
 }
@@ -304,7 +310,7 @@ func (l *LDAP) find(c *ldap.Conn, account string) (*ldap.Entry, error) {
 		want = append(want, l.MemberOf)
 	}
 	if l.Subject == "" {
-		want = append(want, "objectGUID")
+		want = append(want, activeDirectoryID)
 	}
 	// Two are asked for, so that a name that fits several is noticed.
 	r := ldap.NewSearchRequest(l.BaseDN, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 2, int(ldapTimeout.Seconds()), false,
@@ -327,14 +333,13 @@ func (l *LDAP) subjectName() string { return or(l.Subject, "entryUUID") }
 
 // subject gives the id that stays when an entry is renamed. A distinguished name is none: it may be given to somebody else.
 func (l *LDAP) subject(entry *ldap.Entry) (string, error) {
-	value := entry.GetEqualFoldRawAttributeValue(l.subjectName())
+	name := l.subjectName()
+	value := entry.GetEqualFoldRawAttributeValue(name)
 	if l.Subject == "" && len(value) == 0 {
-		value = entry.GetEqualFoldRawAttributeValue("objectGUID")
+		name = activeDirectoryID
+		value = entry.GetEqualFoldRawAttributeValue(name)
 	}
-	if len(value) == 16 { // a GUID of Active Directory, in bytes
-		if id, err := uuid.FromBytes(value); err == nil && !utf8.Valid(value) {
-			return id.String(), nil
-		}
+	if strings.EqualFold(name, activeDirectoryID) { // sixteen bytes, no text
 		return hex.EncodeToString(value), nil
 	}
 	if len(value) == 0 {

@@ -65,7 +65,14 @@ func screen(text []byte, comments bool) error {
 			if t.Target != "xml" || !first {
 				return errors.New("a processing instruction")
 			}
+		case xml.CharData:
+			if depth == 0 && len(bytes.TrimSpace(t)) > 0 {
+				return errors.New("text outside the root")
+			}
 		case xml.StartElement:
+			if depth == 0 && elements > 0 {
+				return errors.New("more than one root")
+			}
 			if depth, elements = depth+1, elements+1; depth > maxDepth || elements > maxElements {
 				return errors.New("too deep or too many elements")
 			}

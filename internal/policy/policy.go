@@ -45,12 +45,13 @@ const (
 	KeysUnlock     Action = "keys.unlock"     // something was entered while the server was sealed
 	BackupManage   Action = "backup.manage"   // make, verify and drill backups
 
-	SessionLogin Action = "session.login"  // anonymous
-	SessionEnd   Action = "session.end"    // one's own
-	SelfRead     Action = "self.read"      // who am I
-	SetUp        Action = "instance.setup" // anonymous, once
-	SelfManage   Action = "self.manage"    // one's own password, address, name and second factors
-	SelfProve    Action = "self.prove"     // show again who one is, to do dangerous things
+	SessionLogin     Action = "session.login"     // anonymous
+	SessionEnd       Action = "session.end"       // one's own
+	SelfRead         Action = "self.read"         // who am I
+	SetUp            Action = "instance.setup"    // anonymous, once
+	PasskeyChallenge Action = "passkey.challenge" // anonymous
+	SelfManage       Action = "self.manage"       // one's own password, address, name and second factors
+	SelfProve        Action = "self.prove"        // show again who one is, to do dangerous things
 )
 
 // Actions lists every action with what it means, for the reference page.
@@ -87,6 +88,7 @@ var Actions = []struct {
 	{SelfRead, "see who one is"},
 	{SelfManage, "change one's own name, password, address and second factors"},
 	{SelfProve, "prove again who one is, before dangerous acts"},
+	{PasskeyChallenge, "ask for a challenge to log in with a passkey (nobody yet)"},
 	{SetUp, "create the first admin, once (nobody yet)"},
 }
 
@@ -109,7 +111,7 @@ type Decision struct {
 }
 
 // anonymous is what a caller without a credential may try; set-up and login check their own proofs.
-var anonymous = []Action{SessionLogin, SetUp}
+var anonymous = []Action{SessionLogin, SetUp, PasskeyChallenge}
 
 // self is what everybody may do with what is his own, whatever his roles.
 var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}

@@ -70,6 +70,7 @@ var rows = joinRows(
 	machineRows,
 	streamRows,
 	canaryRows,
+	passkeyRows,
 	peopleRows,
 )
 

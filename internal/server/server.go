@@ -36,6 +36,7 @@ import (
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 	"github.com/keyturn/keyturn/internal/stream"
+	"github.com/keyturn/keyturn/internal/web"
 )
 
 // stopWithin is how long requests under way may take when the server stops.
@@ -131,9 +132,13 @@ func (s *Server) build(ctx context.Context) error {
 		setup.Token = s.setup
 	}
 	s.access = access.New(s.db, door, setup)
+	passkeys, err := access.NewPasskeys(s.access, s.o.Config.PublicURL)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_PUBLIC_URL: %w", err)
+	}
 	s.access.SealWith(s.keys)
 	s.access.CallWith(s.outbound)
-	s.access.IssueAs(s.o.Config.TokenIssuer)
+	s.access.IssueAs(s.o.Config.PublicURL)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
@@ -154,6 +159,7 @@ func (s *Server) build(ctx context.Context) error {
 		Backups:  s.backups,
 		Streams:  s.streams,
 		Canaries: s.canaries,
+		Passkeys: passkeys,
 		Offline:  s.o.Config.OfflineMaxAge,
 		Closing:  s.closing,
 	})
@@ -164,9 +170,12 @@ func (s *Server) build(ctx context.Context) error {
 	routes.Register(mux)
 	s.registerHealth(mux)
 	s.registerWellKnown(mux)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		httpkit.WriteError(w, r, fault.New(fault.NotFound, "nothing is served here").WithHint("the API lives below /keyturn/v1, health at /healthz"))
-	})
+	pages, err := web.New(web.Services{Access: s.access, Secrets: s.secrets, Passkeys: passkeys, Origin: s.o.Config.PublicURL,
+		Development: s.o.Config.Mode == config.Development, Version: s.o.Version})
+	if err != nil {
+		return err
+	}
+	pages.Register(mux)
 	s.handler = httpkit.Front(s.metrics.measure(mux))
 	if s.world.fresh && s.o.FirstProject != "" {
 		if err := s.firstProject(ctx); err != nil {

@@ -153,6 +153,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		streams.digests, canaries.digests, alertChannels.digests, alertRules.digests,
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
 		loginMethods.digests, wrappeds.digests, signingOverlaps.digests,
+		passkeys.digests,
 	}
 	for _, walk := range walks {
 		if err := walk(ctx, q.q, yield); err != nil {

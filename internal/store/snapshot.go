@@ -20,6 +20,8 @@ var copied = []string{
 	"instance", "key_slot", "key_generation", "key_turn", "instance_secret",
 	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant",
 	"halt",
+	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant", "halt",
+	"passkey",
 	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
 	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
 	"login_method", "wrapped", "signing_overlap",
@@ -38,6 +40,8 @@ var leftOut = map[string]string{
 	"alert_event":      "what happened to the instance that was copied was told there",
 	"alert_delivery":   "a copy must not send the messages of another instance",
 	"backup":           "a copy must neither count nor delete the backups of another instance",
+
+	"passkey_challenge": "each is good for one ceremony of a few minutes, with the instance that was copied",
 }
 
 // ordered are the tables whose rows must come in an order of their own.
