@@ -68,7 +68,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, places Places, in APIKeyInpu
 		if err != nil {
 			return err
 		}
-		if err := s.mayBecome(ctx, tx, p, i); err != nil {
+		if err := s.mayActAs(ctx, tx.Queries, p, string(i.ID)); err != nil {
 			return err
 		}
 		owner, err := keyOwner(ctx, tx, p, in.Owner)

@@ -88,6 +88,11 @@ func (s *Service) DisableIdentity(ctx context.Context, name string, disabled boo
 		if err != nil {
 			return err
 		}
+		if row.Disabled && !disabled {
+			if err := s.mayActAs(ctx, tx.Queries, p, string(row.ID)); err != nil {
+				return err
+			}
+		}
 		row.Disabled = disabled
 		return tx.PutIdentity(ctx, &row)
 	})
@@ -123,7 +128,7 @@ func (s *Service) AddClientSecret(ctx context.Context, name string, in ClientSec
 		if err != nil {
 			return err
 		}
-		if err := s.mayBecome(ctx, tx, p, i); err != nil {
+		if err := s.mayActAs(ctx, tx.Queries, p, string(i.ID)); err != nil {
 			return err
 		}
 		hash := domain.TokenHash(string(value.Reveal()))
@@ -238,7 +243,10 @@ func (s *Service) DisableUser(ctx context.Context, id domain.UserID, disabled bo
 			return fault.New(fault.Conflict, "you cannot disable yourself").WithHint("ask another admin")
 		}
 		row.Disabled = disabled
-		return tx.PutPerson(ctx, &row)
+		if err := tx.PutPerson(ctx, &row); err != nil || !disabled {
+			return err
+		}
+		return s.keepAdmin(ctx, tx, p.Org())
 	})
 }
 

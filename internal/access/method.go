@@ -11,7 +11,6 @@ import (
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/login"
 	"github.com/keyturn/keyturn/internal/outbound"
-	"github.com/keyturn/keyturn/internal/policy"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 )
@@ -86,7 +85,7 @@ func (s *Service) AddMethod(ctx context.Context, machine string, in MethodInput)
 		if err != nil {
 			return err
 		}
-		if err := s.mayBecome(ctx, tx, p, i); err != nil {
+		if err := s.mayActAs(ctx, tx.Queries, p, string(i.ID)); err != nil {
 			return err
 		}
 		all, err := tx.LoginMethods(ctx, i.ID)
@@ -176,7 +175,7 @@ func (s *Service) changeMethod(ctx context.Context, machine, name, what string, 
 			return err
 		}
 		if what != "remove" && what != "disable" {
-			if err := s.mayBecome(ctx, tx, p, i); err != nil {
+			if err := s.mayActAs(ctx, tx.Queries, p, string(i.ID)); err != nil {
 				return err
 			}
 		}
@@ -200,36 +199,6 @@ func (s *Service) Methods(ctx context.Context, machine string) ([]store.LoginMet
 		return err
 	})
 	return out, err
-}
-
-// mayBecome refuses to give credentials of a machine to somebody who may do less than it: it would be a way to become it.
-func (s *Service) mayBecome(ctx context.Context, tx *store.Tx, p guard.Permit, i store.Identity) error {
-	it := &domain.Principal{Kind: domain.Identity, ID: string(i.ID), Org: i.Org}
-	var err error
-	if it.Groups, err = groupsOf(ctx, tx.Queries, it.ID); err != nil {
-		return err
-	}
-	if err := rightsOf(ctx, tx.Queries, it); err != nil {
-		return err
-	}
-	for _, g := range it.Grants {
-		rules, ok := policy.BuiltIn(g.Role)
-		if !ok {
-			rules = it.Roles[g.Role].Rules
-		}
-		given := policy.Given{Grant: g, Rules: rules}
-		if g.Env != "" {
-			env, err := tx.Environment(ctx, g.Env)
-			if err != nil {
-				return err
-			}
-			given.Slug = env.Slug
-		}
-		if policy.MayGive(p.Principal(), given, policy.Facts{}) != nil {
-			return fault.New(fault.Denied, "this machine may do more than you, so another one must do it").WithHint("ask an admin of the organisation")
-		}
-	}
-	return nil
 }
 
 // MachineLogin is what a machine shows.

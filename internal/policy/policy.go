@@ -37,6 +37,8 @@ const (
 	AuditRead   Action = "audit.read"   // the log and its proofs
 	AuditIndex  Action = "audit.index"  // make the log's index: the server itself
 	AuditManage Action = "audit.manage" // where the log is sent on and archived, canaries
+	AlertRead   Action = "alert.read"   // rules, channels, what happened and what was sent
+	AlertManage Action = "alert.manage" // change rules and channels, test, send again
 
 	InstanceRead   Action = "instance.read"   // status, doctor, keys
 	InstanceFreeze Action = "instance.freeze" // the same for everything
@@ -76,6 +78,8 @@ var Actions = []struct {
 	{AuditRead, "read and verify the audit log"},
 	{AuditIndex, "index the log for searches (the server itself)"},
 	{AuditManage, "send the audit log on, archive it, set canaries"},
+	{AlertRead, "see rules and channels of alerts, what happened and what was sent"},
+	{AlertManage, "change rules and channels of alerts, test them, send again"},
 	{InstanceRead, "see status, keys and the doctor's findings"},
 	{KeysManage, "turn keys, add, test and remove key slots"},
 	{KeysTurn, "work on a turn of a key (the server itself)"},

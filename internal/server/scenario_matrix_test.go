@@ -70,8 +70,11 @@ var rows = joinRows(
 	machineRows,
 	streamRows,
 	canaryRows,
+	alertRows,
+	consumerRows,
 	passkeyRows,
 	peopleRows,
+	policyRows,
 )
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.

@@ -18,10 +18,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/keyturn/keyturn/internal/access"
+	"github.com/keyturn/keyturn/internal/alert"
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/backup"
 	"github.com/keyturn/keyturn/internal/canary"
 	"github.com/keyturn/keyturn/internal/config"
+	"github.com/keyturn/keyturn/internal/consumer"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/evidence"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -60,26 +62,28 @@ type Options struct {
 
 // Server is one running server.
 type Server struct {
-	o        Options
-	started  time.Time
-	db       *store.DB
-	ring     *keyring.Ring
-	keys     *keys.Service
-	backups  *backup.Service
-	secrets  *secrets.Service
-	access   *access.Service
-	unlocker *unlocker
-	log      *evidence.Log
-	follow   *follow.Service // hands the log to whoever watches it
-	streams  *stream.Service
-	canaries *canary.Service
-	outbound outbound.Rules // for every call to an address that somebody configured
-	world    world
-	metrics  *metrics
-	handler  http.Handler
-	http     *http.Server
-	certs    *certificates
-	setup    sensitive.Value
+	o         Options
+	started   time.Time
+	db        *store.DB
+	ring      *keyring.Ring
+	keys      *keys.Service
+	backups   *backup.Service
+	secrets   *secrets.Service
+	access    *access.Service
+	unlocker  *unlocker
+	log       *evidence.Log
+	follow    *follow.Service // hands the log to whoever watches it
+	streams   *stream.Service
+	canaries  *canary.Service
+	consumers *consumer.Service
+	alerts    *alert.Service
+	outbound  outbound.Rules // for every call to an address that somebody configured
+	world     world
+	metrics   *metrics
+	handler   http.Handler
+	http      *http.Server
+	certs     *certificates
+	setup     sensitive.Value
 
 	closing  chan struct{} // closed when the server begins to stop
 	closed   sync.Once
@@ -149,19 +153,24 @@ func (s *Server) build(ctx context.Context) error {
 	if err := s.buildCanaries(ctx, door); err != nil {
 		return err
 	}
+	if err := s.buildWatching(door); err != nil {
+		return err
+	}
 	reporter := &reporter{s}
 	routes, err := httpapi.New(httpapi.Services{
-		Secrets:  s.secrets,
-		Access:   s.access,
-		Auditor:  s.log,
-		Status:   reporter,
-		Keys:     s.keys,
-		Backups:  s.backups,
-		Streams:  s.streams,
-		Canaries: s.canaries,
-		Passkeys: passkeys,
-		Offline:  s.o.Config.OfflineMaxAge,
-		Closing:  s.closing,
+		Secrets:   s.secrets,
+		Access:    s.access,
+		Auditor:   s.log,
+		Status:    reporter,
+		Keys:      s.keys,
+		Backups:   s.backups,
+		Streams:   s.streams,
+		Canaries:  s.canaries,
+		Alerts:    s.alerts,
+		Consumers: s.consumers,
+		Offline:   s.o.Config.OfflineMaxAge,
+		Closing:   s.closing,
+		Passkeys:  passkeys,
 	})
 	if err != nil {
 		return err
@@ -196,6 +205,8 @@ func (s *Server) build(ctx context.Context) error {
 	s.follower.Go(func() { s.follow.Run(ctx) })
 	s.follower.Go(func() { s.streams.Run(ctx) })
 	s.follower.Go(func() { s.canaries.Run(ctx) })
+	s.follower.Go(func() { s.consumers.Run(ctx) })
+	s.follower.Go(func() { s.alerts.Run(ctx) })
 	return nil
 }
 
