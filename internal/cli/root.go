@@ -93,7 +93,7 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 		a.projectCommand(), a.envCommand(), a.folderCommand(), a.initCommand(),
 	)
 	add(groupAccess,
-		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand(),
+		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.apiKeyCommand(), a.identityCommand(), a.userCommand(),
 		a.mfaCommand(), a.orgCommand(), a.groupsCommand(), a.roleCommand(), a.anyGrantCommand(), a.policyCommand(),
 		a.freezeCommand(), a.killCommand(), a.thawCommand(),
 	)
@@ -105,7 +105,7 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 		a.consumersCommand(), a.unusedCommand(), a.readsCommand(),
 	)
 	add(groupUse,
-		a.runCommand(), a.importCommand(), a.exportCommand(),
+		a.runCommand(), a.importCommand(), a.exportCommand(), a.jwtCommand(), a.wrapCommand(), a.unwrapCommand(),
 	)
 	a.addSecretCommands(add)
 	root.AddCommand(a.versionCommand(), a.completionCommand(), a.exitCodesTopic())
