@@ -157,6 +157,7 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"Access", "set-up, logins, people, machines, tokens and roles", accessRoutes()},
+		{"Machines", "login methods, API keys, wrapped values, identity tokens, signing secrets", machineRoutes()},
 		{"Projects", "projects and their environments", projectRoutes()},
 		{"Secrets", "secrets, their history, and what is asked about them", secretRoutes()},
 		{"Log and server", "the audit log with its proofs, and how the server stands", auditRoutes()},
