@@ -1,6 +1,9 @@
 package access
 
-import "github.com/keyturn/keyturn/internal/store"
+import (
+	"github.com/keyturn/keyturn/internal/policy"
+	"github.com/keyturn/keyturn/internal/store"
+)
 
 // What surfaces see of stored rows. They import this package and never the store.
 type (
@@ -14,6 +17,14 @@ type (
 	User = store.Person
 	// Factor is a second factor of a person.
 	Factor = store.SecondFactor
+	// CustomRole is a role that the organisation made; one without an id is built in.
+	CustomRole = store.Role
+	// Group holds users, machines and other groups.
+	Group = store.Group
+	// Freeze says what is frozen, by whom and why.
+	Freeze = store.Freeze
+	// Because is one rule and what it says to a question.
+	Because = policy.Because
 	// GrantRow is a role that was given.
 	GrantRow = store.Grant
 )

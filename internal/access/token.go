@@ -180,6 +180,10 @@ func (s *Service) nameOf(ctx context.Context, q store.Queries, kind domain.Princ
 // Places finds the ids of a project and of its environments by slug, so that scopes can be written in words.
 type Places interface {
 	Place(ctx context.Context, project string) (domain.ProjectID, map[domain.Slug]domain.EnvID, error)
+	// Tags gives those of a live secret, none when it is not there.
+	Tags(ctx context.Context, project domain.ProjectID, env domain.EnvID, path domain.Path, name domain.SecretName) ([]domain.Tag, error)
+	// Map lists every live project.
+	Map(ctx context.Context) ([]domain.Placed, error)
 }
 
 // TokenInput is what a new token may do and for how long.

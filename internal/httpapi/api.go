@@ -28,6 +28,7 @@ func Routes() []Route {
 		consumerRoutes(),
 		passkeyRoutes(),
 		peopleRoutes(),
+		policyRoutes(),
 	)
 }
 

@@ -73,6 +73,7 @@ var rows = joinRows(
 	consumerRows,
 	passkeyRows,
 	peopleRows,
+	policyRows,
 )
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.

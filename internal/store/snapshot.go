@@ -20,7 +20,6 @@ var copied = []string{
 	"instance", "key_slot", "key_generation", "key_turn", "instance_secret",
 	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant",
 	"halt",
-	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant", "halt",
 	"passkey",
 	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
 	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
