@@ -99,7 +99,12 @@ func (j *judge) judge(ctx context.Context, e *follow.Entry, m memory) ([]hit, er
 		}
 	case strings.HasSuffix(action, ".freeze") || strings.HasSuffix(action, ".kill") || strings.HasSuffix(action, ".thaw"):
 		if e.Outcome == "allowed" {
-			add(Frozen, e.Project, action+" by "+who(e), fact("what", first(e.Detail["freeze"], e.Detail["mode"], e.Detail["what"])))
+			what := first(e.Detail["change"], action)
+			place := "the server: "
+			if e.Project != "" {
+				place = "a project: "
+			}
+			add(Frozen, e.Project, place+what+" by "+who(e), fact("reason", e.Detail["reason"]), fact("project", e.Project))
 		}
 	case action == "keys.manage" || action == "keys.unlock":
 		j.keys(e, add)

@@ -89,12 +89,24 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 			root.AddCommand(c)
 		}
 	}
-	add(groupPlaces, a.projectCommand(), a.envCommand(), a.folderCommand(), a.initCommand())
-	add(groupAccess, a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand(), a.mfaCommand(), a.orgCommand(), a.groupsCommand(),
-		a.roleCommand(), a.anyGrantCommand(), a.policyCommand(), a.freezeCommand(), a.killCommand(), a.thawCommand())
-	add(groupServer, a.serverCommand(), a.bootstrapCommand(), a.unlockCommand(), a.statusCommand(), a.auditCommand(), a.keysCommand(), a.backupCommand(), a.streamCommand(), a.canaryCommand(), a.alertCommand(), a.doctorCommand())
-	add(groupHistory, a.consumersCommand(), a.unusedCommand(), a.readsCommand())
-	add(groupUse, a.runCommand(), a.importCommand(), a.exportCommand())
+	add(groupPlaces,
+		a.projectCommand(), a.envCommand(), a.folderCommand(), a.initCommand(),
+	)
+	add(groupAccess,
+		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand(),
+		a.mfaCommand(), a.orgCommand(), a.groupsCommand(), a.roleCommand(), a.anyGrantCommand(), a.policyCommand(),
+		a.freezeCommand(), a.killCommand(), a.thawCommand(),
+	)
+	add(groupServer,
+		a.serverCommand(), a.bootstrapCommand(), a.unlockCommand(), a.statusCommand(), a.auditCommand(), a.keysCommand(),
+		a.backupCommand(), a.streamCommand(), a.canaryCommand(), a.doctorCommand(), a.alertCommand(),
+	)
+	add(groupHistory,
+		a.consumersCommand(), a.unusedCommand(), a.readsCommand(),
+	)
+	add(groupUse,
+		a.runCommand(), a.importCommand(), a.exportCommand(),
+	)
 	a.addSecretCommands(add)
 	root.AddCommand(a.versionCommand(), a.completionCommand(), a.exitCodesTopic())
 	a.markStarts(root)
