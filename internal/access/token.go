@@ -45,6 +45,11 @@ func (s *Service) Authenticate(ctx context.Context, token, address string) (*dom
 	if p.ExpiresAt != 0 && time.Now().UnixMilli() >= p.ExpiresAt {
 		return nil, unknown().WithHint("the token has expired: log in again")
 	}
+	if ok, err := s.alive(ctx, p); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, unknown().WithHint("the session was not used for too long: log in again")
+	}
 	return p, nil
 }
 
@@ -55,7 +60,7 @@ func unknown() *fault.Error {
 func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domain.Principal, error) {
 	if kind, err := domain.CheckToken(token); err != nil {
 		return nil, err
-	} else if kind == domain.ClientSecret || kind == domain.SetupToken {
+	} else if kind == domain.ClientSecret || kind == domain.SetupToken || kind == domain.LinkToken {
 		return nil, fault.New(fault.Unauthenticated, "this is not an access token").WithHint("log in with it first: keyturn login --client-id ID")
 	}
 	row, err := s.db.TokenByHash(ctx, hash[:])
@@ -82,8 +87,8 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	}
 	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt,
 		Method: row.Method, AuthAt: row.AuthAt, MFAAt: row.MFAAt, Attributes: row.Attributes}
-	p.Session = row.Kind == domain.SessionToken
-	if err := s.duties(ctx, p); err != nil {
+	p.Session, p.Idle, p.UsedAt = row.Kind == domain.SessionToken, row.Idle, max(row.LastUsedAt, row.CreatedAt, row.AuthAt, row.MFAAt)
+	if err := s.duties(ctx, p, row); err != nil {
 		return nil, err
 	}
 	if p.Groups, err = groupsOf(ctx, s.db.Queries, row.PrincipalID); err != nil {

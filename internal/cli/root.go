@@ -95,7 +95,8 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 	add(groupAccess,
 		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand(),
 		a.mfaCommand(), a.orgCommand(), a.groupsCommand(), a.roleCommand(), a.anyGrantCommand(), a.policyCommand(),
-		a.freezeCommand(), a.killCommand(), a.thawCommand(),
+		a.freezeCommand(), a.killCommand(), a.thawCommand(), a.joinCommand(), a.profileCommand(), a.sessionCommand(),
+		a.leaversCommand(), a.tasksCommand(),
 	)
 	add(groupServer,
 		a.serverCommand(), a.bootstrapCommand(), a.unlockCommand(), a.statusCommand(), a.auditCommand(), a.keysCommand(),

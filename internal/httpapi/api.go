@@ -29,6 +29,8 @@ func Routes() []Route {
 		passkeyRoutes(),
 		peopleRoutes(),
 		policyRoutes(),
+		inviteRoutes(),
+		accountRoutes(),
 	)
 }
 

@@ -52,6 +52,7 @@ const (
 	SelfRead         Action = "self.read"         // who am I
 	SetUp            Action = "instance.setup"    // anonymous, once
 	PasskeyChallenge Action = "passkey.challenge" // anonymous
+	InviteAccept     Action = "invite.accept"     // anonymous: whoever has the link
 	SelfManage       Action = "self.manage"       // one's own password, address, name and second factors
 	SelfProve        Action = "self.prove"        // show again who one is, to do dangerous things
 )
@@ -94,6 +95,7 @@ var Actions = []struct {
 	{SelfProve, "prove again who one is, before dangerous acts"},
 	{PasskeyChallenge, "ask for a challenge to log in with a passkey (nobody yet)"},
 	{SetUp, "create the first admin, once (nobody yet)"},
+	{InviteAccept, "use an invitation or another link that works once (whoever has it)"},
 }
 
 // Resource is what an action is about. Empty fields mean "not inside one".
@@ -115,7 +117,7 @@ type Decision struct {
 }
 
 // anonymous is what a caller without a credential may try; set-up and login check their own proofs.
-var anonymous = []Action{SessionLogin, SetUp, PasskeyChallenge}
+var anonymous = []Action{SessionLogin, SetUp, PasskeyChallenge, InviteAccept}
 
 // self is what everybody may do with what is his own, whatever his roles.
 var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}

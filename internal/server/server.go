@@ -147,6 +147,10 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
+	s.access.ReadsFrom(s.log.EachRead)
+	if err := s.archiveLog(); err != nil {
+		return err
+	}
 	s.streams = stream.New(s.db, door, s.follow, s.keys, s.outbound, s.streamFolder(), audit.Origin(s.world.instance, s.world.epoch))
 	if err := s.buildCanaries(ctx, door); err != nil {
 		return err
@@ -182,7 +186,11 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	pages.Register(mux)
-	s.handler = httpkit.Front(s.metrics.measure(mux))
+	proxies, err := httpkit.ParseProxies(s.o.Config.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_TRUSTED_PROXIES: %w", err)
+	}
+	s.handler = httpkit.Front(httpkit.Behind(proxies, s.metrics.measure(mux)))
 	if s.world.fresh && s.o.FirstProject != "" {
 		if err := s.firstProject(ctx); err != nil {
 			return err

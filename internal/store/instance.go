@@ -150,7 +150,8 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		personals.digests, persons.digests, identities.digests, clientSecrets.digests, tokens.digests, grants.digests, groups.digests, groupMembers.digests,
 		roles.digests, freezes.digests,
 		keySlots.digests, keyGenerations.digests, keyTurns.digests, instanceSecrets.digests, backups.digests,
-		streams.digests, canaries.digests, alertChannels.digests, alertRules.digests,
+		streams.digests, canaries.digests, archiveSegments.digests,
+		alertChannels.digests, alertRules.digests,
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
 		passkeys.digests,
 	}
