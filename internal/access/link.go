@@ -27,11 +27,11 @@ type Mailer interface {
 	Mail(ctx context.Context, to, subject, text string) error
 }
 
-// MailWith gives what sends mail and the address that links in it begin with, without a path. Without both, links are copied
-// by hand.
+// MailWith gives what sends mail, nil for nothing, and the address that links begin with, without a path. Without both, links
+// are copied by hand.
 func (s *Service) MailWith(m Mailer, publicURL string) {
-	if m != nil && publicURL != "" {
-		s.mailer, s.publicURL = m, publicURL
+	if s.publicURL = publicURL; m != nil && publicURL != "" {
+		s.mailer = m
 	}
 }
 

@@ -9,6 +9,13 @@ import (
 	"github.com/keyturn/keyturn/internal/store"
 )
 
+// What a link is good for, in [LinkInfo].
+const (
+	LinkInvite   = store.LinkInvite   // an account of one's own
+	LinkPassword = store.LinkPassword // a new password
+	LinkAddress  = store.LinkAddress  // another address
+)
+
 // What surfaces see of stored rows. They import this package and never the store.
 type (
 	// Token is what is known of a token.

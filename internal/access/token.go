@@ -60,7 +60,7 @@ func unknown() *fault.Error {
 func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domain.Principal, error) {
 	if kind, err := domain.CheckToken(token); err != nil {
 		return nil, err
-	} else if kind == domain.ClientSecret || kind == domain.SetupToken || kind == domain.LinkToken {
+	} else if kind != domain.SessionToken && kind != domain.AccessToken && kind != domain.APIToken {
 		return nil, fault.New(fault.Unauthenticated, "this is not an access token").WithHint("log in with it first: keyturn login --client-id ID")
 	}
 	row, err := s.db.TokenByHash(ctx, hash[:])
@@ -87,6 +87,9 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	}
 	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt,
 		Method: row.Method, AuthAt: row.AuthAt, MFAAt: row.MFAAt, Attributes: row.Attributes}
+	if row.Method == domain.BreakGlassMethod { // it has what was prepared, and nothing of its holder's own
+		return p, heldBy(ctx, s.db.Queries, p, row.Attributes[domain.BreakGlassAttribute])
+	}
 	p.Session, p.Idle, p.UsedAt = row.Kind == domain.SessionToken, row.Idle, max(row.LastUsedAt, row.CreatedAt, row.AuthAt, row.MFAAt)
 	if err := s.duties(ctx, p, row); err != nil {
 		return nil, err
@@ -102,10 +105,24 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 
 // rightsOf loads what somebody was given and makes it quick to ask.
 func rightsOf(ctx context.Context, q store.Queries, p *domain.Principal) error {
-	var err error
-	if p.Grants, err = grantsOf(ctx, q, p); err != nil {
+	grants, err := grantsOf(ctx, q, p)
+	if err != nil {
 		return err
 	}
+	return prepareRights(ctx, q, p, grants)
+}
+
+// heldBy loads what something else than the principal was given, in place of his own.
+func heldBy(ctx context.Context, q store.Queries, p *domain.Principal, holder string) error {
+	grants, err := grantsOf(ctx, q, &domain.Principal{ID: holder})
+	if err != nil {
+		return err
+	}
+	return prepareRights(ctx, q, p, grants)
+}
+
+func prepareRights(ctx context.Context, q store.Queries, p *domain.Principal, grants []domain.Grant) error {
+	p.Grants = grants
 	for _, g := range p.Grants {
 		if _, known := p.Roles[g.Role]; known || g.Role.IsBuiltIn() {
 			continue

@@ -63,6 +63,13 @@ func (p *Principal) Proven() int64 {
 	return max(p.AuthAt, p.MFAAt)
 }
 
+// BreakGlassMethod is the method of sessions of break-glass credentials. BreakGlassAttribute names the opening among their
+// attributes.
+const (
+	BreakGlassMethod    = "break-glass"
+	BreakGlassAttribute = "breakglass"
+)
+
 // Role names a bundle of permissions.
 type Role string
 

@@ -46,11 +46,12 @@ type row struct {
 // matrix is the world that the routes are tried in.
 type matrix struct {
 	*world
-	home   env
-	people map[string]*member
-	target string // a machine that gets and loses roles
-	kit    bool   // there is a recovery kit
-	done   []tried
+	home      env
+	people    map[string]*member
+	target    string // a machine that gets and loses roles
+	kit       bool   // there is a recovery kit
+	committee *committee
+	done      []tried
 }
 
 func at(format string, args ...any) func(*testing.T, *matrix, string) (string, any, func()) {
@@ -76,6 +77,9 @@ var rows = joinRows(
 	peopleRows,
 	policyRows,
 	accountRows,
+	approvalRows,
+	requestRows,
+	breakGlassRows,
 )
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.
@@ -465,7 +469,7 @@ func (m *matrix) once(t *testing.T, route *httpapi.Route, r row, who string, p p
 	case got.status < 300 && got.status != route.Status && (route.Status != 0 || got.status != http.StatusOK):
 		t.Errorf("%s %s: status %d is not what the table says", route.Method, route.Path, got.status)
 	case got.status >= 400:
-		got.refused(t, map[int]string{400: "invalid", 401: "unauthenticated", 403: "denied", 404: "not_found", 409: "exists", 501: "unsupported"}[got.status])
+		got.refused(t, map[int]string{400: "invalid", 401: "unauthenticated", 403: "denied", 404: "not_found", 409: "exists"}[got.status])
 	}
 	m.done = append(m.done, tried{route.Method + " " + route.Path, route.Action, who, got.header.Get("X-Request-Id"), got.status})
 	if after != nil {
