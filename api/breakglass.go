@@ -88,14 +88,14 @@ type BreakGlassReport struct {
 	LogFrom    int64             `json:"log_from"` // index in the audit log where it begins
 	Final      bool              `json:"final"`
 	Acts       []BreakGlassAct   `json:"acts"`
-	Tasks      []Task            `json:"tasks"`
+	Tasks      []BreakGlassTask  `json:"tasks"`
 	OpenTasks  int               `json:"open_tasks"`
 	FiledAt    time.Time         `json:"filed_at"`
 	Incomplete string            `json:"incomplete,omitzero"`
 }
 
-// Task is a value that was read under a break-glass credential and must be replaced.
-type Task struct {
+// BreakGlassTask is a value that was read under a break-glass credential and must be replaced.
+type BreakGlassTask struct {
 	ID        string     `json:"id"`
 	Cause     string     `json:"cause"` // "break-glass" and its name
 	ProjectID string     `json:"project_id"`
@@ -109,7 +109,7 @@ type Task struct {
 	DoneBy    string     `json:"done_by,omitzero"`
 }
 
-// Tasks is what is to be done.
-type Tasks struct {
-	Tasks []Task `json:"tasks"`
+// BreakGlassTasks is what is to be done.
+type BreakGlassTasks struct {
+	Tasks []BreakGlassTask `json:"tasks"`
 }

@@ -88,12 +88,12 @@ func (c *Client) LinkChange(ctx context.Context, id string) (api.ReviewLink, err
 	return call[api.ReviewLink](ctx, c, request{method: "POST", path: path("changes", id, "link"), once: true})
 }
 
-// ShowLink shows the change of a link. It uses nothing up.
-func (c *Client) ShowLink(ctx context.Context, token string) (api.ChangeSet, error) {
+// ShowReviewLink shows the change of a link. It uses nothing up.
+func (c *Client) ShowReviewLink(ctx context.Context, token string) (api.ChangeSet, error) {
 	return call[api.ChangeSet](ctx, c, request{method: "POST", path: "/change-links/show", body: api.ReviewLinkRequest{Token: token}, once: true})
 }
 
-// ApproveLink approves as the reviewer of a link, and uses it up.
-func (c *Client) ApproveLink(ctx context.Context, token, comment string) (api.ChangeSet, error) {
+// ApproveReviewLink approves as the reviewer of a link, and uses it up.
+func (c *Client) ApproveReviewLink(ctx context.Context, token, comment string) (api.ChangeSet, error) {
 	return call[api.ChangeSet](ctx, c, request{method: "POST", path: "/change-links/approve", body: api.ReviewLinkRequest{Token: token, Comment: comment}, once: true})
 }

@@ -42,12 +42,12 @@ func (c *Client) BreakGlassReport(ctx context.Context, name, opening string) (ap
 	return call[api.BreakGlassReport](ctx, c, request{method: "GET", path: path("break-glass", name, "report"), query: url.Values(values{}.text("opening", opening))})
 }
 
-// Tasks lists values that were read in an emergency and must be replaced.
-func (c *Client) Tasks(ctx context.Context) (api.Tasks, error) {
-	return call[api.Tasks](ctx, c, request{method: "GET", path: "/tasks"})
+// BreakGlassTasks lists values that were read in an emergency and must be replaced.
+func (c *Client) BreakGlassTasks(ctx context.Context) (api.BreakGlassTasks, error) {
+	return call[api.BreakGlassTasks](ctx, c, request{method: "GET", path: "/break-glass-tasks"})
 }
 
 // FinishTask says that a task is done although the value here is the same.
 func (c *Client) FinishTask(ctx context.Context, id string) error {
-	return c.act(ctx, request{method: "POST", path: path("tasks", id, "done")})
+	return c.act(ctx, request{method: "POST", path: path("break-glass-tasks", id, "done")})
 }

@@ -45,6 +45,11 @@ func (s *Service) Authenticate(ctx context.Context, token, address string) (*dom
 	if p.ExpiresAt != 0 && time.Now().UnixMilli() >= p.ExpiresAt {
 		return nil, unknown().WithHint("the token has expired: log in again")
 	}
+	if ok, err := s.alive(ctx, p); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, unknown().WithHint("the session was not used for too long: log in again")
+	}
 	return p, nil
 }
 
@@ -71,7 +76,7 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 		return nil, unknown()
 	}
 	if row.RevokedAt != 0 {
-		return nil, unknown()
+		return nil, revoked(row)
 	}
 	name, disabled, err := s.nameOf(ctx, s.db.Queries, row.PrincipalKind, row.PrincipalID)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
@@ -85,8 +90,8 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	if row.Method == domain.BreakGlassMethod { // it has what was prepared, and nothing of its holder's own
 		return p, heldBy(ctx, s.db.Queries, p, row.Attributes[domain.BreakGlassAttribute])
 	}
-	p.Session = row.Kind == domain.SessionToken
-	if err := s.duties(ctx, p); err != nil {
+	p.Session, p.Idle, p.UsedAt = row.Kind == domain.SessionToken, row.Idle, max(row.LastUsedAt, row.CreatedAt, row.AuthAt, row.MFAAt)
+	if err := s.duties(ctx, p, row); err != nil {
 		return nil, err
 	}
 	if p.Groups, err = groupsOf(ctx, s.db.Queries, row.PrincipalID); err != nil {
@@ -104,7 +109,7 @@ func rightsOf(ctx context.Context, q store.Queries, p *domain.Principal) error {
 	if err != nil {
 		return err
 	}
-	return prepare(ctx, q, p, grants)
+	return prepareRights(ctx, q, p, grants)
 }
 
 // heldBy loads what something else than the principal was given, in place of his own.
@@ -113,10 +118,10 @@ func heldBy(ctx context.Context, q store.Queries, p *domain.Principal, holder st
 	if err != nil {
 		return err
 	}
-	return prepare(ctx, q, p, grants)
+	return prepareRights(ctx, q, p, grants)
 }
 
-func prepare(ctx context.Context, q store.Queries, p *domain.Principal, grants []domain.Grant) error {
+func prepareRights(ctx context.Context, q store.Queries, p *domain.Principal, grants []domain.Grant) error {
 	p.Grants = grants
 	for _, g := range p.Grants {
 		if _, known := p.Roles[g.Role]; known || g.Role.IsBuiltIn() {
@@ -318,7 +323,7 @@ func (s *Service) Refused(ctx context.Context, cause error) error {
 	if fault.KindOf(cause) != fault.Unauthenticated {
 		return cause
 	}
-	return s.fail(ctx, guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"token": "refused"}}, cause)
+	return s.fail(ctx, guard.Op{Action: policy.SessionLogin, Detail: refusedToken(cause)}, cause)
 }
 
 // fail records a failure that anybody can cause as often as he likes.

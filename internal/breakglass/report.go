@@ -125,7 +125,7 @@ func (s *Service) file(ctx context.Context, id string, final bool) error {
 }
 
 func (s *Service) report(ctx context.Context, tx *store.Tx, o *store.BreakGlassOpening, acts []api.BreakGlassAct) (api.BreakGlassReport, error) {
-	out := api.BreakGlassReport{Name: string(o.Name), ClosedBy: o.ClosedBy, LogFrom: o.LogFrom, Acts: acts, FiledAt: at(tx.Now()), Tasks: []api.Task{}}
+	out := api.BreakGlassReport{Name: string(o.Name), ClosedBy: o.ClosedBy, LogFrom: o.LogFrom, Acts: acts, FiledAt: at(tx.Now()), Tasks: []api.BreakGlassTask{}}
 	b, err := tx.BreakGlass(ctx, o.BreakGlass)
 	if err != nil {
 		return out, err

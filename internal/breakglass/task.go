@@ -13,8 +13,8 @@ import (
 
 // task shows a task. It is done when somebody said so, or when the value was replaced after the
 // credential closed: a new one that was set in the same session is known to its holder.
-func (s *Service) task(ctx context.Context, t *store.BreakGlassTask, name string) (api.Task, error) {
-	out := api.Task{ID: t.ID, Cause: "break-glass " + name, ProjectID: string(t.Project), EnvID: string(t.Env), Path: string(t.Path), Name: string(t.Name), SecretID: string(t.Secret),
+func (s *Service) task(ctx context.Context, t *store.BreakGlassTask, name string) (api.BreakGlassTask, error) {
+	out := api.BreakGlassTask{ID: t.ID, Cause: "break-glass " + name, ProjectID: string(t.Project), EnvID: string(t.Env), Path: string(t.Path), Name: string(t.Name), SecretID: string(t.Secret),
 		ReadAt: at(t.ReadAt), DueAt: at(t.DueAt), DoneAt: maybe(t.DoneAt), DoneBy: t.DoneBy}
 	if t.DoneAt != 0 || t.Secret == "" {
 		return out, nil
@@ -34,9 +34,9 @@ func taskResource(t *store.BreakGlassTask) policy.Resource {
 }
 
 // Tasks lists what is to be replaced where one sees the names.
-func (s *Service) Tasks(ctx context.Context) (api.Tasks, error) {
+func (s *Service) Tasks(ctx context.Context) (api.BreakGlassTasks, error) {
 	who := guard.CallerOf(ctx).Principal
-	out := api.Tasks{Tasks: []api.Task{}}
+	out := api.BreakGlassTasks{Tasks: []api.BreakGlassTask{}}
 	op := guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"list": "tasks"}}
 	err := s.door.Read(ctx, op, func(p guard.Permit) error {
 		rows, err := s.db.OpenBreakGlassTasks(ctx, p.Org())

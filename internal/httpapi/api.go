@@ -24,9 +24,13 @@ func Routes() []Route {
 		backupRoutes(),
 		streamRoutes(),
 		canaryRoutes(),
+		alertRoutes(),
+		consumerRoutes(),
 		passkeyRoutes(),
 		peopleRoutes(),
 		policyRoutes(),
+		inviteRoutes(),
+		accountRoutes(),
 		approvalRoutes(),
 		requestRoutes(),
 		breakGlassRoutes(),
@@ -43,10 +47,12 @@ type Services struct {
 	Backups    Backups
 	Streams    Streams
 	Canaries   Canaries
-	BreakGlass BreakGlass
-	Passkeys   *access.Passkeys
+	Alerts     Alerts
+	Consumers  Consumers
 	Offline    time.Duration   // how long clients may serve from a sealed copy
 	Closing    <-chan struct{} // closed when the server begins to stop: streams end then
+	Passkeys   *access.Passkeys
+	BreakGlass BreakGlass
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.

@@ -18,7 +18,7 @@ type BreakGlass interface {
 	Session(ctx context.Context, name string) (api.Session, error)
 	Close(ctx context.Context, name string) (api.BreakGlass, error)
 	Report(ctx context.Context, name, opening string) (api.BreakGlassReport, error)
-	Tasks(ctx context.Context) (api.Tasks, error)
+	Tasks(ctx context.Context) (api.BreakGlassTasks, error)
 	Done(ctx context.Context, id string) error
 }
 
@@ -64,9 +64,9 @@ func breakGlassRoutes() []Route {
 			func(c *call, p *breakGlassReportParams, _ *none) (api.BreakGlassReport, error) {
 				return c.BreakGlass.Report(c.ctx, p.Name, p.Opening)
 			}),
-		with(Route{Method: "GET", Path: "/tasks", Auth: Token, Action: "self.read", Summary: "List values that were read in an emergency and must be replaced.", Example: api.Tasks{}},
-			func(c *call, _ *none, _ *none) (api.Tasks, error) { return c.BreakGlass.Tasks(c.ctx) }),
-		with(Route{Method: "POST", Path: "/tasks/{id}/done", Auth: Token, Action: "secret.write", Summary: "Say that a task is done although the value here is the same.", Example: api.Done{Done: true}},
+		with(Route{Method: "GET", Path: "/break-glass-tasks", Auth: Token, Action: "self.read", Summary: "List values that were read in an emergency and must be replaced.", Example: api.BreakGlassTasks{}},
+			func(c *call, _ *none, _ *none) (api.BreakGlassTasks, error) { return c.BreakGlass.Tasks(c.ctx) }),
+		with(Route{Method: "POST", Path: "/break-glass-tasks/{id}/done", Auth: Token, Action: "secret.write", Summary: "Say that a task is done although the value here is the same.", Example: api.Done{Done: true}},
 			func(c *call, p *idParam, _ *none) (api.Done, error) { return done(c.BreakGlass.Done(c.ctx, p.ID)) }),
 	}
 }

@@ -20,7 +20,7 @@ func approvalSamples() []any {
 		BegunAt: day, ExpiresAt: day.Add(time.Hour), OpenedAt: &day, ClosedAt: &day}
 	glass := api.BreakGlass{Name: "prod-down", Role: "admin", ProjectID: sampleProject, EnvID: sampleEnv, For: "1h0m0s", Need: 2, State: "ready",
 		Custodians: []string{sampleMail, "lead@example.test", "ops@example.test"}, CreatedAt: day, CreatedBy: "admin@example.test"}
-	task := api.Task{ID: sampleGrant, Cause: "break-glass prod-down", ProjectID: sampleProject, EnvID: sampleEnv, Path: "/backend", Name: "DATABASE_URL", SecretID: sampleSecret, ReadAt: day, DueAt: day}
+	task := api.BreakGlassTask{ID: sampleGrant, Cause: "break-glass prod-down", ProjectID: sampleProject, EnvID: sampleEnv, Path: "/backend", Name: "DATABASE_URL", SecretID: sampleSecret, ReadAt: day, DueAt: day}
 	return []any{
 		api.Approval{Need: 1, Approvers: []api.Approver{{Kind: "role", ID: "admin"}}, Expiry: "168h0m0s"},
 		change, api.ChangeSets{Changes: []api.ChangeSet{change}},
@@ -29,8 +29,8 @@ func approvalSamples() []any {
 		request, api.AccessRequests{Requests: []api.AccessRequest{request}},
 		glass, api.BreakGlassList{BreakGlass: []api.BreakGlass{glass}},
 		api.BreakGlassMade{BreakGlass: glass, Shares: []api.BreakGlassShare{{Custodian: sampleMail, Share: "ktg_test-value"}}},
-		api.BreakGlassReport{Name: glass.Name, Role: glass.Role, Opening: opening, ClosedBy: sampleMail, LogFrom: 412, Final: true, FiledAt: day, OpenTasks: 1, Tasks: []api.Task{task},
+		api.BreakGlassReport{Name: glass.Name, Role: glass.Role, Opening: opening, ClosedBy: sampleMail, LogFrom: 412, Final: true, FiledAt: day, OpenTasks: 1, Tasks: []api.BreakGlassTask{task},
 			Acts: []api.BreakGlassAct{{At: day, Action: "breakglass.read", Outcome: "allowed", ProjectID: sampleProject, EnvID: sampleEnv, Keys: []string{"/backend/DATABASE_URL"}}}},
-		api.Tasks{Tasks: []api.Task{task}},
+		api.BreakGlassTasks{Tasks: []api.BreakGlassTask{task}},
 	}
 }

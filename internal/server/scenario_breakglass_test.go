@@ -99,11 +99,11 @@ func TestBreakGlassFromOpeningToReport(t *testing.T) {
 		}
 
 		// A new value does what is due; what was set in the session itself was known to its holder.
-		if n := len(get[api.Tasks](t, w.admin, "/tasks").Tasks); n != 3 {
+		if n := len(get[api.BreakGlassTasks](t, w.admin, "/break-glass-tasks").Tasks); n != 3 {
 			t.Errorf("%d tasks", n)
 		}
 		g.commit(t, set("/", "A", "test-value-fresh"))
-		left := get[api.Tasks](t, w.admin, "/tasks").Tasks
+		left := get[api.BreakGlassTasks](t, w.admin, "/break-glass-tasks").Tasks
 		if len(left) != 2 {
 			t.Errorf("%d tasks are left", len(left))
 		}
@@ -111,11 +111,11 @@ func TestBreakGlassFromOpeningToReport(t *testing.T) {
 		if len(due.Secrets) != 2 {
 			t.Errorf("due are %+v", due.Secrets)
 		}
-		send[api.Done](t, w.admin, "POST", "/tasks/"+left[0].ID+"/done", nil)
-		if n := len(get[api.Tasks](t, w.admin, "/tasks").Tasks); n != 1 {
+		send[api.Done](t, w.admin, "POST", "/break-glass-tasks/"+left[0].ID+"/done", nil)
+		if n := len(get[api.BreakGlassTasks](t, w.admin, "/break-glass-tasks").Tasks); n != 1 {
 			t.Errorf("%d tasks are left", n)
 		}
-		if n := len(get[api.Tasks](t, g.people[2], "/tasks").Tasks); n != 0 {
+		if n := len(get[api.BreakGlassTasks](t, g.people[2], "/break-glass-tasks").Tasks); n != 0 {
 			t.Errorf("somebody who sees no names sees %d tasks", n)
 		}
 

@@ -136,8 +136,8 @@ var breakGlassRows = map[string]row{
 	"GET /break-glass/{name}/report": {want: "200 200 404 404 404 404 404 404 404", call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
 		return "/break-glass/" + m.opened(t).glass + "/report", nil, nil
 	}},
-	"GET /tasks": {want: everybody, call: at("/tasks")},
-	"POST /tasks/{id}/done": {want: writers, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
-		return "/tasks/" + m.opened(t).task + "/done", nil, nil
+	"GET /break-glass-tasks": {want: everybody, call: at("/break-glass-tasks")},
+	"POST /break-glass-tasks/{id}/done": {want: writers, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/break-glass-tasks/" + m.opened(t).task + "/done", nil, nil
 	}},
 }
