@@ -332,6 +332,8 @@ func (g watched) deleter(t *testing.T, w *world) person { return g.second }
 var harmless = map[string]string{
 	"PUT /projects/{project}/envs/{env}/personal":           "a value of one's own",
 	"DELETE /projects/{project}/envs/{env}/personal/{name}": "a value of one's own",
+	"POST /projects/{project}/freeze":                       "stops changes and makes none",
+	"DELETE /projects/{project}/freeze":                     "lets changes be made, which wait then",
 	"PATCH /projects/{project}":                             "the name of the project; references follow",
 	"POST /projects/{project}/envs":                         "another environment",
 	"POST /projects/{project}/restore":                      "brings a project back as it was; none is deleted while it holds a guarded environment",
