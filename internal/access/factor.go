@@ -244,12 +244,9 @@ func (s *Service) RenewRecoveryCodes(ctx context.Context) ([]sensitive.Value, er
 // in with ends.
 func (s *Service) ResetFactors(ctx context.Context, id domain.UserID) error {
 	return s.manage(ctx, map[string]string{"user": domain.RecordedName(string(id)), "second_factor": "reset"}, func(tx *store.Tx, p guard.Permit) error {
-		row, err := tx.Person(ctx, id)
+		row, err := s.ofOrg(ctx, tx, p, id)
 		if err != nil {
 			return err
-		}
-		if row.Org != p.Org() {
-			return guard.Missing()
 		}
 		if err := s.mayActOn(ctx, tx, p, row); err != nil {
 			return err

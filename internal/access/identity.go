@@ -194,7 +194,7 @@ func (s *Service) CreateUser(ctx context.Context, email, name string, password s
 	if err != nil {
 		return store.Person{}, err
 	}
-	if err := CheckPassword(password); err != nil {
+	if err := CheckPassword(password, string(address), string(label)); err != nil {
 		return store.Person{}, err
 	}
 	facts := map[string]string{"user": string(address)}
@@ -227,27 +227,6 @@ func (s *Service) Users(ctx context.Context) ([]store.Person, error) {
 		return err
 	})
 	return out, err
-}
-
-// DisableUser ends a person's access at once; enabling is the opposite.
-func (s *Service) DisableUser(ctx context.Context, id domain.UserID, disabled bool) error {
-	return s.manage(ctx, map[string]string{"user": domain.RecordedName(string(id))}, func(tx *store.Tx, p guard.Permit) error {
-		row, err := tx.Person(ctx, id)
-		if err != nil {
-			return err
-		}
-		if row.Org != p.Org() {
-			return guard.Missing()
-		}
-		if disabled && string(id) == p.Principal().ID {
-			return fault.New(fault.Conflict, "you cannot disable yourself").WithHint("ask another admin")
-		}
-		row.Disabled = disabled
-		if err := tx.PutPerson(ctx, &row); err != nil || !disabled {
-			return err
-		}
-		return s.keepAdmin(ctx, tx, p.Org())
-	})
 }
 
 // EternalSecrets counts client secrets that never expire by themselves.

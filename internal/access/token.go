@@ -45,6 +45,11 @@ func (s *Service) Authenticate(ctx context.Context, token, address string) (*dom
 	if p := b.who; p.ExpiresAt != 0 && time.Now().UnixMilli() >= p.ExpiresAt {
 		return nil, unknown().WithHint("the token has expired: log in again")
 	}
+	if ok, err := s.alive(ctx, b.who); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, unknown().WithHint("the session was not used for too long: log in again")
+	}
 	return b.who, s.use(ctx, b, address)
 }
 
@@ -55,7 +60,7 @@ func unknown() *fault.Error {
 func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*bearer, error) {
 	if kind, err := domain.CheckToken(token); err != nil {
 		return nil, err
-	} else if kind == domain.ClientSecret || kind == domain.SetupToken || kind == domain.WrapToken {
+	} else if kind != domain.SessionToken && kind != domain.AccessToken && kind != domain.APIToken {
 		return nil, fault.New(fault.Unauthenticated, "this is not an access token").WithHint("log in with it first: keyturn login --client-id ID")
 	}
 	row, err := s.db.TokenByHash(ctx, hash[:])
@@ -82,8 +87,14 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*beare
 	}
 	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt,
 		Method: row.Method, AuthAt: row.AuthAt, MFAAt: row.MFAAt, Attributes: row.Attributes}
-	p.Session = row.Kind == domain.SessionToken
-	if err := s.duties(ctx, p); err != nil {
+	if row.Method == domain.BreakGlassMethod { // it has what was prepared, and nothing of its holder's own
+		if err := heldBy(ctx, s.db.Queries, p, row.Attributes[domain.BreakGlassAttribute]); err != nil {
+			return nil, err
+		}
+		return newBearer(p, row)
+	}
+	p.Session, p.Idle, p.UsedAt = row.Kind == domain.SessionToken, row.Idle, max(row.LastUsedAt, row.CreatedAt, row.AuthAt, row.MFAAt)
+	if err := s.duties(ctx, p, row); err != nil {
 		return nil, err
 	}
 	if p.Groups, err = groupsOf(ctx, s.db.Queries, row.PrincipalID); err != nil {
@@ -97,10 +108,24 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*beare
 
 // rightsOf loads what somebody was given and makes it quick to ask.
 func rightsOf(ctx context.Context, q store.Queries, p *domain.Principal) error {
-	var err error
-	if p.Grants, err = grantsOf(ctx, q, p); err != nil {
+	grants, err := grantsOf(ctx, q, p)
+	if err != nil {
 		return err
 	}
+	return prepareRights(ctx, q, p, grants)
+}
+
+// heldBy loads what something else than the principal was given, in place of his own.
+func heldBy(ctx context.Context, q store.Queries, p *domain.Principal, holder string) error {
+	grants, err := grantsOf(ctx, q, &domain.Principal{ID: holder})
+	if err != nil {
+		return err
+	}
+	return prepareRights(ctx, q, p, grants)
+}
+
+func prepareRights(ctx context.Context, q store.Queries, p *domain.Principal, grants []domain.Grant) error {
+	p.Grants = grants
 	for _, g := range p.Grants {
 		if _, known := p.Roles[g.Role]; known || g.Role.IsBuiltIn() {
 			continue

@@ -19,13 +19,11 @@ type bearer struct {
 	who      *domain.Principal
 	networks []netip.Prefix // nil: from anywhere
 	counted  bool           // each use is counted in the database
-	idle     int64          // ms; 0: no such limit
-	born     int64          // when it was made or somebody proved himself with it, unix ms
 	last     atomic.Int64   // last use that is known here, unix ms
 }
 
 func newBearer(who *domain.Principal, row store.Token) (*bearer, error) {
-	b := &bearer{who: who, counted: row.Uses > 0, idle: row.Idle, born: max(row.AuthAt, row.CreatedAt)}
+	b := &bearer{who: who, counted: row.Uses > 0}
 	b.last.Store(row.LastUsedAt)
 	var err error
 	b.networks, err = parseNetworks(row.Networks)
@@ -74,15 +72,6 @@ func (s *Service) use(ctx context.Context, b *bearer, address string) error {
 		return fault.New(fault.Unauthenticated, "the token may not be used from this address").WithHint("it is bound to networks: see keyturn token list")
 	}
 	now := time.Now().UnixMilli()
-	if b.idle > 0 && now-max(b.born, b.last.Load()) > b.idle {
-		awake, err := s.awake(ctx, b, now)
-		if err != nil {
-			return err
-		}
-		if !awake {
-			return unknown().WithHint("the session was not used for too long: log in again")
-		}
-	}
 	if b.counted {
 		left := false
 		err := s.db.Derive(ctx, func(d *store.Derived) (err error) {
@@ -103,19 +92,8 @@ func (s *Service) use(ctx context.Context, b *bearer, address string) error {
 	return nil
 }
 
-// awake asks the other servers, by way of the database, whether an idle token was used there.
-func (s *Service) awake(ctx context.Context, b *bearer, now int64) (bool, error) {
-	row, err := s.db.Token(ctx, b.who.Token)
-	if err != nil {
-		return false, err
-	}
-	last := max(row.LastUsedAt, s.used.of(row.ID))
-	b.last.Store(last)
-	return now-max(b.born, last) <= b.idle, nil
-}
-
-// Run writes down when tokens were last used, and erases what nobody has opened in time, until the context ends.
-func (s *Service) Run(ctx context.Context) {
+// RunUses writes down when tokens were last used, and erases what nobody has opened in time, until the context ends.
+func (s *Service) RunUses(ctx context.Context) {
 	every := time.NewTicker(flushEvery)
 	defer every.Stop()
 	for {

@@ -78,7 +78,7 @@ func (s *Service) RotateSigning(ctx context.Context, ref EnvRef, r SigningRotati
 	if err := commit.check(); err != nil {
 		return Signing{}, err
 	}
-	done, err := s.commit(ctx, ref, &commit, func(ctx context.Context, d *draft) ([]Effect, error) {
+	done, err := s.signingCommit(ctx, ref, &commit, func(ctx context.Context, d *draft) ([]Effect, error) {
 		if err := d.allowed(policy.SecretWrite, d.home, r.Path); err != nil {
 			return nil, err
 		}
@@ -126,6 +126,49 @@ func (s *Service) RotateSigning(ctx context.Context, ref EnvRef, r SigningRotati
 		return []Effect{first, second}, d.tx.PutSigningOverlap(ctx, &overlap)
 	})
 	out.Revision = done.Revision
+	return out, err
+}
+
+// signingCommit runs work on a draft of the environment and saves it. Both values and the end of the one before must come about
+// together, which a change that waits for others cannot promise: where the environment needs them, only the engines and machines
+// that need nobody may do this.
+func (s *Service) signingCommit(ctx context.Context, ref EnvRef, c *Commit, work func(context.Context, *draft) ([]Effect, error)) (Committed, error) {
+	pl, err := s.where(ctx, policy.SecretWrite, ref)
+	if err != nil {
+		return Committed{}, err
+	}
+	op := guard.Op{Action: policy.SecretWrite, Resource: pl.resource(""), Somewhere: true}
+	for i := range c.Changes {
+		op.Keys = append(op.Keys, c.Changes[i].Path.Key(c.Changes[i].Name))
+	}
+	var out Committed
+	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
+		need, err := rule(ctx, tx.Queries, pl.env.ID)
+		if err != nil {
+			return err
+		}
+		if need.waits(p) {
+			return fault.New(fault.Denied, "this environment needs the approval of others, and a rotation cannot wait").
+				WithHint("let a machine do it that the approval rule lets pass")
+		}
+		d, err := s.newDraft(ctx, tx, p, pl)
+		if err != nil {
+			return err
+		}
+		if out.Effects, err = work(ctx, d); err != nil {
+			return err
+		}
+		if err := d.respell(ctx); err != nil {
+			return err
+		}
+		if err := d.connect(ctx); err != nil {
+			return err
+		}
+		if out.ID, out.Revision, err = d.save(ctx, c); err == nil {
+			p.Revision(out.Revision)
+		}
+		return err
+	})
 	return out, err
 }
 
@@ -199,8 +242,8 @@ func (s *Service) SigningSecrets(ctx context.Context, ref EnvRef) ([]Signing, er
 	return out, nil
 }
 
-// Run deletes the predecessors of signing secrets whose time is over, until the context ends.
-func (s *Service) Run(ctx context.Context) {
+// RunSigning deletes the predecessors of signing secrets whose time is over, until the context ends.
+func (s *Service) RunSigning(ctx context.Context) {
 	every := time.NewTicker(signingEvery)
 	defer every.Stop()
 	for {
@@ -235,7 +278,7 @@ func (s *Service) endSigning(ctx context.Context) {
 // endOne deletes one predecessor wherever it lies by now, unless somebody has given it another value.
 func (s *Service) endOne(ctx context.Context, row store.SigningOverlap) error {
 	commit := Commit{IfRevision: -1, Message: "end of " + row.Path.Key(row.Name), Cause: causeSigningEnd}
-	_, err := s.commit(ctx, EnvRef{Project: string(row.Project), Env: string(row.Env)}, &commit, func(ctx context.Context, d *draft) ([]Effect, error) {
+	_, err := s.signingCommit(ctx, EnvRef{Project: string(row.Project), Env: string(row.Env)}, &commit, func(ctx context.Context, d *draft) ([]Effect, error) {
 		now, err := d.tx.SigningOverlap(ctx, row.Secret)
 		if err != nil {
 			if fault.KindOf(err) == fault.NotFound { // another server has done it

@@ -21,6 +21,7 @@ import (
 	"github.com/keyturn/keyturn/internal/alert"
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/backup"
+	"github.com/keyturn/keyturn/internal/breakglass"
 	"github.com/keyturn/keyturn/internal/canary"
 	"github.com/keyturn/keyturn/internal/config"
 	"github.com/keyturn/keyturn/internal/consumer"
@@ -84,6 +85,7 @@ type Server struct {
 	http      *http.Server
 	certs     *certificates
 	setup     sensitive.Value
+	glass     *breakglass.Service
 
 	closing  chan struct{} // closed when the server begins to stop
 	closed   sync.Once
@@ -136,6 +138,7 @@ func (s *Server) build(ctx context.Context) error {
 		setup.Token = s.setup
 	}
 	s.access = access.New(s.db, door, setup)
+	s.secrets.SetPeople(s.access)
 	passkeys, err := access.NewPasskeys(s.access, s.o.Config.PublicURL)
 	if err != nil {
 		return fmt.Errorf("KEYTURN_PUBLIC_URL: %w", err)
@@ -143,12 +146,17 @@ func (s *Server) build(ctx context.Context) error {
 	s.access.SealWith(s.keys)
 	s.access.CallWith(s.outbound)
 	s.access.IssueAs(s.o.Config.PublicURL)
+	s.access.MailWith(nil, s.o.Config.PublicURL)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
 	}
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
+	s.access.ReadsFrom(s.log.EachRead)
+	if err := s.archiveLog(); err != nil {
+		return err
+	}
 	s.streams = stream.New(s.db, door, s.follow, s.keys, s.outbound, s.streamFolder(), audit.Origin(s.world.instance, s.world.epoch))
 	if err := s.buildCanaries(ctx, door); err != nil {
 		return err
@@ -157,20 +165,22 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	reporter := &reporter{s}
+	s.glass = breakglass.New(s.db, door, s.secrets, s.log)
 	routes, err := httpapi.New(httpapi.Services{
-		Secrets:   s.secrets,
-		Access:    s.access,
-		Auditor:   s.log,
-		Status:    reporter,
-		Keys:      s.keys,
-		Backups:   s.backups,
-		Streams:   s.streams,
-		Canaries:  s.canaries,
-		Alerts:    s.alerts,
-		Consumers: s.consumers,
-		Offline:   s.o.Config.OfflineMaxAge,
-		Closing:   s.closing,
-		Passkeys:  passkeys,
+		Secrets:    s.secrets,
+		Access:     s.access,
+		Auditor:    s.log,
+		Status:     reporter,
+		Keys:       s.keys,
+		Backups:    s.backups,
+		Streams:    s.streams,
+		Canaries:   s.canaries,
+		Alerts:     s.alerts,
+		Consumers:  s.consumers,
+		Offline:    s.o.Config.OfflineMaxAge,
+		Closing:    s.closing,
+		Passkeys:   passkeys,
+		BreakGlass: s.glass,
 	})
 	if err != nil {
 		return err
@@ -185,7 +195,11 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	pages.Register(mux)
-	s.handler = httpkit.Front(s.metrics.measure(mux))
+	proxies, err := httpkit.ParseProxies(s.o.Config.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_TRUSTED_PROXIES: %w", err)
+	}
+	s.handler = httpkit.Front(httpkit.Behind(proxies, s.metrics.measure(mux)))
 	if s.world.fresh && s.o.FirstProject != "" {
 		if err := s.firstProject(ctx); err != nil {
 			return err
@@ -198,8 +212,11 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
 	s.follower.Go(func() { s.keys.Run(ctx) })
-	s.follower.Go(func() { s.access.Run(ctx) })
 	s.follower.Go(func() { s.secrets.Run(ctx) })
+	s.follower.Go(func() { s.access.Run(ctx) })
+	s.follower.Go(func() { s.access.RunUses(ctx) })
+	s.follower.Go(func() { s.secrets.RunSigning(ctx) })
+	s.follower.Go(func() { s.glass.Run(ctx) })
 	s.follower.Go(func() { s.log.Run(ctx) })
 	s.follower.Go(func() { s.backups.Run(ctx) })
 	s.follower.Go(func() { s.follow.Run(ctx) })
@@ -400,6 +417,9 @@ func (s *Server) greet(addr net.Addr) {
 	w := &text
 	fmt.Fprintf(w, "Keyturn %s is ready: %s://%s\n", s.o.Version, scheme, addr)
 	s.world.describe(w)
+	if s.o.Config.PublicURL != "" {
+		fmt.Fprintf(w, "  console:  %s\n", s.o.Config.PublicURL)
+	}
 	if s.o.Config.Mode == config.Development {
 		fmt.Fprintln(w, "\n  DEVELOPMENT MODE: this machine may create the first admin, and a root key is made beside the data when none is given.\n  For real secrets set KEYTURN_MODE=production and give a root key of your own.")
 	}

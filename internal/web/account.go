@@ -2,17 +2,17 @@ package web
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/httpkit"
+	"github.com/keyturn/keyturn/internal/sensitive"
 )
 
 // accountPage is what somebody sees of himself.
 type accountPage struct {
-	Name     string
+	Profile  access.Profile
 	Factors  access.FactorStatus
 	Passkeys []access.Passkey
 	Off      *fault.Error // why there are no passkeys here
@@ -23,8 +23,11 @@ type accountPage struct {
 func (p *Pages) account(v *visit) error { return v.showAccount(http.StatusOK) }
 
 func (v *visit) showAccount(status int) error {
-	out := accountPage{Name: v.who.Name, This: v.who.Token}
+	out := accountPage{This: v.who.Token}
 	var err error
+	if out.Profile, err = v.Access.Profile(v.ctx); err != nil {
+		return err
+	}
 	if out.Factors, err = v.Access.Factors(v.ctx); err != nil {
 		return err
 	}
@@ -34,15 +37,8 @@ func (v *visit) showAccount(status int) error {
 	if out.Passkeys, err = v.Passkeys.List(v.ctx); err != nil {
 		return err
 	}
-	tokens, err := v.Access.Tokens(v.ctx, false)
-	if err != nil {
+	if out.Sessions, err = v.Access.Sessions(v.ctx, ""); err != nil {
 		return err
-	}
-	now := time.Now().UnixMilli()
-	for _, t := range tokens {
-		if t.Kind == domain.SessionToken && t.RevokedAt == 0 && t.ExpiresAt > now {
-			out.Sessions = append(out.Sessions, t)
-		}
 	}
 	return v.show(status, "account", "Your account", out)
 }
@@ -60,6 +56,19 @@ func (v *visit) changed(err error, notice string) error {
 	}
 	v.problem = f
 	return v.showAccount(httpkit.Status(f.Kind))
+}
+
+func (p *Pages) rename(v *visit) error {
+	return v.changed(v.Access.Rename(v.ctx, v.form.Get("name")), "renamed")
+}
+
+func (p *Pages) password(v *visit) error {
+	err := v.Access.ChangePassword(v.ctx, sensitive.FromString(v.form.Get("old")), sensitive.FromString(v.form.Get("new")), v.form.Get("tokens") != "")
+	return v.changed(err, "password-set")
+}
+
+func (p *Pages) sessionsEnd(v *visit) error {
+	return v.changed(v.Access.EndOtherSessions(v.ctx), "sessions-ended")
 }
 
 // sessionEnd ends another session of the same person, or this one.

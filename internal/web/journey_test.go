@@ -10,6 +10,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/pquerna/otp/totp"
 
+	"github.com/keyturn/keyturn/api"
+	"github.com/keyturn/keyturn/client"
 	"github.com/keyturn/keyturn/keyturntest"
 )
 
@@ -141,6 +143,75 @@ func TestAnAuthenticatorAppIsSetUpAndAskedFor(t *testing.T) {
 	b.sees("Your account")
 	b.click(`form[action="/account/factors/remove"] button`)
 	b.sees("The authenticator was removed")
+}
+
+// invite makes an invitation and gives what is behind the # of its link.
+func invite(t *testing.T, s *keyturntest.Server, email string) string {
+	t.Helper()
+	c, err := client.New(s.URL, s.Token)
+	must(t, err)
+	made, err := c.Invite(t.Context(), api.InviteRequest{Email: email})
+	must(t, err)
+	if want := s.PublicURL + "/join#" + made.Token; made.Link != want {
+		t.Errorf("the link is %s, want %s", made.Link, want)
+	}
+	return made.Token
+}
+
+func TestSomebodyWhoIsInvitedMakesHisAccount(t *testing.T) {
+	t.Parallel()
+	s := keyturntest.Start(t)
+	token := invite(t, s, "new@example.test")
+	b := open(t, s)
+	b.do(chromedp.Navigate(b.url + "/join#" + token))
+	b.sees("Join", "new@example.test")
+	if b.where() != "/join" {
+		t.Errorf("the address still holds something: %s", b.where())
+	}
+	b.shot("join")
+	b.fill(`input[name=name]`, "Newcomer")
+	b.fill(`input[name=password]`, "new@example.test")
+	b.click(`form[action="/join/invite"] button`)
+	b.do(chromedp.WaitVisible(chromedp.CSS(".problem")))
+	b.shot("join-refused")
+	const password = "seven marble test-value kettles"
+	b.fill(`input[name=password]`, password)
+	b.click(`form[action="/join/invite"] button`)
+	b.sees("Your account", "new@example.test")
+	if history, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`performance.getEntries().map(e => e.name).join(" ") + " " + location.href + " " + document.referrer`)); err != nil || strings.Contains(history, token) {
+		t.Errorf("the browser remembers the token: %v", err)
+	}
+	b.fill(`input[name=old]`, password)
+	b.fill(`input[name=new]`, "eight wooden test-value kettles")
+	b.click(`form[action="/account/password"] button`)
+	b.sees("The new password is set")
+	b.fill(`form[action="/account/name"] input`, "Somebody new")
+	b.click(`form[action="/account/name"] button`)
+	b.sees("You have your new name")
+	// The link is used up.
+	b.visit("/logout")
+	b.click(".narrow button")
+	b.sees("You are logged out")
+	b.do(chromedp.Navigate(b.url + "/join#" + token))
+	b.sees("The link is not good")
+	b.login("new@example.test", "eight wooden test-value kettles")
+	b.sees("Projects")
+}
+
+func TestALinkIsPastedWhereThereAreNoScripts(t *testing.T) {
+	t.Parallel()
+	s := keyturntest.Start(t)
+	token := invite(t, s, "new@example.test")
+	b := open(t, s)
+	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	b.visit("/join")
+	b.shot("join-paste")
+	b.fill(`input[name=token]`, "  "+s.PublicURL+"/join#"+token+" ")
+	b.click(`form[action="/join"] button`)
+	b.sees("Join", "new@example.test")
+	b.fill(`input[name=password]`, "seven marble test-value kettles")
+	b.click(`form[action="/join/invite"] button`)
+	b.sees("Your account")
 }
 
 func TestAnAuthenticatorThatDoesNotVerifyItsUserLogsNobodyIn(t *testing.T) {

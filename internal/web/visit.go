@@ -35,13 +35,23 @@ func (p *Pages) visit(w http.ResponseWriter, r *http.Request) *visit {
 
 // notices are told after a change, by a word in the address: no text of an address is shown.
 var notices = map[string]string{
-	"factor-added":    "The authenticator is set up.",
-	"factor-removed":  "The authenticator was removed. Its codes are good for nothing any more.",
-	"session-ended":   "The session was ended, on every server.",
-	"passkey-added":   "The passkey was added. You can log in with it from now on.",
-	"passkey-renamed": "The passkey has its new name.",
-	"passkey-removed": "The passkey was removed. It logs nobody in any more.",
-	"logged-out":      "You are logged out.",
+	"change-approved":  "Your approval counts.",
+	"change-applied":   "Your approval was the last that was needed: the change is applied.",
+	"change-rejected":  "The change was rejected. That ends it.",
+	"change-commented": "Your comment stands below.",
+	"change-withdrawn": "The change was withdrawn.",
+	"renamed":          "You have your new name.",
+	"password-set":     "The new password is set. Everything else that you were logged in with has ended.",
+	"password-reset":   "The new password is set. Log in with it.",
+	"address-set":      "The address is yours from now on. Log in with it.",
+	"sessions-ended":   "All other sessions were ended.",
+	"factor-added":     "The authenticator is set up.",
+	"factor-removed":   "The authenticator was removed. Its codes are good for nothing any more.",
+	"session-ended":    "The session was ended, on every server.",
+	"passkey-added":    "The passkey was added. You can log in with it from now on.",
+	"passkey-renamed":  "The passkey has its new name.",
+	"passkey-removed":  "The passkey was removed. It logs nobody in any more.",
+	"logged-out":       "You are logged out.",
 }
 
 // identify finds out who shows the cookie. Without a session it gives fault.Unauthenticated.
