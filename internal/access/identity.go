@@ -86,6 +86,11 @@ func (s *Service) DisableIdentity(ctx context.Context, name string, disabled boo
 		if err != nil {
 			return err
 		}
+		if row.Disabled && !disabled {
+			if err := s.mayActAs(ctx, tx.Queries, p, string(row.ID)); err != nil {
+				return err
+			}
+		}
 		row.Disabled = disabled
 		return tx.PutIdentity(ctx, &row)
 	})
@@ -106,6 +111,9 @@ func (s *Service) AddClientSecret(ctx context.Context, name, label string, ttl t
 	err := s.manage(ctx, map[string]string{"identity": domain.RecordedLabel(name), "client_secret": "add"}, func(tx *store.Tx, p guard.Permit) error {
 		i, err := identity(ctx, tx.Queries, p.Org(), name)
 		if err != nil {
+			return err
+		}
+		if err := s.mayActAs(ctx, tx.Queries, p, string(i.ID)); err != nil {
 			return err
 		}
 		hash := domain.TokenHash(string(value.Reveal()))

@@ -69,12 +69,12 @@ func (s *Service) Invite(ctx context.Context, places Places, in InviteInput) (In
 	if len(in.Groups) == 0 && len(row.Grants) > 0 {
 		project = row.Grants[0].Project
 	}
-	err = s.inPlace(ctx, project, map[string]string{"invite": string(email), "role": string(in.Role)}, func(tx *store.Tx, p guard.Permit) error {
+	err = s.inPlace(ctx, aim{grant: domain.Grant{Project: project}}, map[string]string{"invite": string(email), "role": string(in.Role)}, func(tx *store.Tx, p guard.Permit) error {
 		row.Org, row.InvitedBy, row.CreatedAt, row.ExpiresAt = p.Org(), p.Principal().ID, tx.Now(), tx.Now()+in.TTL.Milliseconds()
 		if row.Groups, err = invitedGroups(ctx, tx.Queries, p.Org(), in.Groups); err != nil {
 			return err
 		}
-		if err := mayInvite(ctx, tx.Queries, p.Principal(), row); err != nil {
+		if err := mayInvite(ctx, tx.Queries, p.Principal(), p.Facts(), row); err != nil {
 			return err
 		}
 		if _, err := tx.PersonByEmail(ctx, email); err == nil {
@@ -117,7 +117,9 @@ func (s *Service) invitedGrants(ctx context.Context, places Places, in InviteInp
 	}
 	role, err := domain.ParseRole(string(in.Role))
 	if err != nil {
-		return nil, err
+		if role, err = s.customRole(ctx, in.Role); err != nil {
+			return nil, err
+		}
 	}
 	g := domain.Grant{Role: role}
 	if g.Project, g.Env, err = s.placeOf(ctx, places, in.Project, in.Env); err != nil {
@@ -127,6 +129,22 @@ func (s *Service) invitedGrants(ctx context.Context, places Places, in InviteInp
 		return nil, fault.New(fault.Invalid, "an environment needs its project").WithField("/project", "missing")
 	}
 	return []domain.Grant{g}, nil
+}
+
+// customRole finds a role of the organisation by name or id. Grants name it by id.
+func (s *Service) customRole(ctx context.Context, name domain.Role) (domain.Role, error) {
+	org := guard.CallerOf(ctx).Principal.Org
+	var row store.Role
+	var err error
+	if domain.IsID(string(name)) {
+		row, err = s.db.Role(ctx, domain.RoleID(name))
+	} else {
+		row, err = s.db.RoleByName(ctx, org, domain.Slug(name))
+	}
+	if fault.KindOf(err) == fault.NotFound && err != nil || err == nil && row.Org != org {
+		return "", fault.New(fault.Invalid, "no such role").WithField("/role", "want admin, developer, viewer, none or a role of the organisation")
+	}
+	return domain.Role(row.ID), err
 }
 
 func invitedGroups(ctx context.Context, q store.Queries, org domain.OrgID, names []string) ([]domain.GroupID, error) {
@@ -156,7 +174,7 @@ func invitedGroups(ctx context.Context, q store.Queries, org domain.OrgID, names
 }
 
 // mayInvite tells whether somebody could give all that an invitation brings.
-func mayInvite(ctx context.Context, q store.Queries, by *domain.Principal, row store.Invite) error {
+func mayInvite(ctx context.Context, q store.Queries, by *domain.Principal, f policy.Facts, row store.Invite) error {
 	given := slices.Clone(row.Grants)
 	for _, id := range row.Groups {
 		groups, err := groupsOf(ctx, q, string(id))
@@ -176,10 +194,10 @@ func mayInvite(ctx context.Context, q store.Queries, by *domain.Principal, row s
 	if by.Scopes != nil {
 		return fault.New(fault.Denied, "a token with scopes invites nobody")
 	}
-	for _, g := range given {
-		if !policy.CanGrant(by, g) {
-			return fault.New(fault.Denied, "nobody can invite into what he lacks")
-		}
+	if err := mayGiveAll(ctx, q, by, f, given); fault.KindOf(err) == fault.Denied && err != nil {
+		return fault.New(fault.Denied, "nobody can invite into what he lacks").WithHint("%s", fault.As(err).Message)
+	} else if err != nil {
+		return err
 	}
 	return nil
 }
@@ -259,7 +277,7 @@ func (s *Service) AcceptInvite(ctx context.Context, token sensitive.Value, name 
 		return err
 	}
 	err := s.useLink(ctx, token, store.LinkInvite, check, func(ctx context.Context, tx *store.Tx, p guard.Permit, row store.Invite) error {
-		if err := s.stillMayInvite(ctx, tx.Queries, row); err != nil {
+		if err := s.stillMayInvite(ctx, tx.Queries, p.Facts(), row); err != nil {
 			return err
 		}
 		if _, err := tx.PersonByEmail(ctx, row.Email); err == nil {
@@ -307,7 +325,7 @@ func (s *Service) AcceptInvite(ctx context.Context, token sensitive.Value, name 
 }
 
 // stillMayInvite asks again whether the inviter could give all this: he may have lost it since, or have left.
-func (s *Service) stillMayInvite(ctx context.Context, q store.Queries, row store.Invite) error {
+func (s *Service) stillMayInvite(ctx context.Context, q store.Queries, f policy.Facts, row store.Invite) error {
 	by := &domain.Principal{Kind: domain.User, ID: row.InvitedBy, Org: row.Org}
 	_, disabled, err := s.nameOf(ctx, q, domain.User, row.InvitedBy)
 	if fault.KindOf(err) == fault.NotFound && err != nil {
@@ -323,10 +341,10 @@ func (s *Service) stillMayInvite(ctx context.Context, q store.Queries, row store
 	if by.Groups, err = groupsOf(ctx, q, by.ID); err != nil {
 		return err
 	}
-	if by.Grants, err = grantsOf(ctx, q, by); err != nil {
+	if err := rightsOf(ctx, q, by); err != nil {
 		return err
 	}
-	err = mayInvite(ctx, q, by, row)
+	err = mayInvite(ctx, q, by, f, row)
 	if fault.KindOf(err) == fault.Denied && err != nil {
 		return badLink()
 	}

@@ -33,7 +33,10 @@ func (s *Service) DisableUser(ctx context.Context, id domain.UserID, disabled bo
 			}
 		}
 		row.Disabled = disabled
-		return tx.PutPerson(ctx, &row)
+		if err := tx.PutPerson(ctx, &row); err != nil || !disabled {
+			return err
+		}
+		return s.keepAdmin(ctx, tx, p.Org())
 	})
 }
 
@@ -166,6 +169,21 @@ func (s *Service) eraseTraces(ctx context.Context, tx *store.Tx, row store.Perso
 	for _, g := range groups {
 		if err := tx.RemoveGroupMember(ctx, &g); err != nil {
 			return err
+		}
+	}
+	projects, err := tx.Projects(ctx, row.Org)
+	if err != nil {
+		return err
+	}
+	for _, project := range projects {
+		own, err := tx.PersonalsOf(ctx, row.ID, project.ID)
+		if err != nil {
+			return err
+		}
+		for _, v := range own {
+			if err := tx.RemovePersonal(ctx, &v); err != nil {
+				return err
+			}
 		}
 	}
 	tokens, err := tx.TokensOf(ctx, string(row.ID))

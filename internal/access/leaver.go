@@ -166,7 +166,7 @@ func (s *Service) DismissTask(ctx context.Context, id, reason string) error {
 	if err != nil {
 		return s.door.Miss(ctx, guard.Op{Action: policy.AccessManage, Resource: policy.Resource{Org: who.Org}}, err)
 	}
-	return unseen(s.inPlace(ctx, t.Project, map[string]string{"task": "dismiss", "reason": domain.RecordedLabel(reason)}, func(tx *store.Tx, p guard.Permit) error {
+	return unseen(s.inPlace(ctx, aim{grant: domain.Grant{Project: t.Project}}, map[string]string{"task": "dismiss", "reason": domain.RecordedLabel(reason)}, func(tx *store.Tx, p guard.Permit) error {
 		t, err := tx.LeaverTask(ctx, id)
 		if err != nil {
 			return err

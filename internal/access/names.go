@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"github.com/keyturn/keyturn/internal/policy"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/guard"
@@ -29,6 +30,14 @@ type (
 	InviteRow = store.Invite
 	// Factor is a second factor of a person.
 	Factor = store.SecondFactor
+	// CustomRole is a role that the organisation made; one without an id is built in.
+	CustomRole = store.Role
+	// Group holds users, machines and other groups.
+	Group = store.Group
+	// Freeze says what is frozen, by whom and why.
+	Freeze = store.Freeze
+	// Because is one rule and what it says to a question.
+	Because = policy.Because
 	// GrantRow is a role that was given.
 	GrantRow = store.Grant
 )

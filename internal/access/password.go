@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"runtime"
 	"strings"
 	"unicode/utf8"
 
@@ -19,18 +20,24 @@ import (
 	"github.com/keyturn/keyturn/internal/store"
 )
 
-// Argon2id with 64 MiB, 3 passes and 4 lanes (RFC 9106, second recommended option), four at once: 256 MiB at the most.
+// Argon2id with 64 MiB, 3 passes and 4 lanes (RFC 9106, second recommended option).
 const (
-	argonMemory   = 64 * 1024 // KiB
-	argonTime     = 3
-	argonLanes    = 4
-	argonKey      = 32
-	argonSalt     = 16
-	passwordSlots = 4
+	argonMemory = 64 * 1024 // KiB
+	argonTime   = 3
+	argonLanes  = 4
+	argonKey    = 32
+	argonSalt   = 16
+	// maxSlots bounds the computations at once. The memory of one is garbage when the next begins, so the collector lets about
+	// twice as much stand.
+	maxSlots = 2
 
 	minPassword = 12   // characters
 	maxPassword = 1024 // bytes; a longer one is not safer and costs hashing
 )
+
+// passwordSlots is how many computations may run at once: no more than half of the processors are busy with logins, so that
+// reads go on.
+func passwordSlots() int { return max(1, min(maxSlots, runtime.GOMAXPROCS(0)/2)) }
 
 // CheckPassword tells what is wrong with a new password. The words are what a guesser knows about its owner.
 func CheckPassword(p sensitive.Value, words ...string) error {

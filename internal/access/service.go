@@ -33,6 +33,7 @@ type Service struct {
 	passwords chan struct{} // one slot for each argon2id computation that may run at once
 	stretched atomic.Int64  // argon2id computations, so that a test can see that each login costs the same
 	attempts  *attempts
+	crowd     *crowd
 	codes     *codeTries
 	uses      *lastUses
 	keys      *keys.Service // nil until SealWith
@@ -59,8 +60,8 @@ const maxPrincipals = 100_000
 
 // New builds the service.
 func New(db *store.DB, door *guard.Door, setup Setup) *Service {
-	s := &Service{db: db, door: door, setup: setup, passwords: make(chan struct{}, passwordSlots),
-		attempts: newAttempts(), codes: newCodeTries(), uses: newLastUses(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), principals: map[[32]byte]*domain.Principal{}}
+	s := &Service{db: db, door: door, setup: setup, passwords: make(chan struct{}, passwordSlots()),
+		attempts: newAttempts(), crowd: newCrowd(), codes: newCodeTries(), uses: newLastUses(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), principals: map[[32]byte]*domain.Principal{}}
 	db.Hear(s.hear)
 	return s
 }

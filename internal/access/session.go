@@ -178,10 +178,10 @@ func (s *Service) mayActOn(ctx context.Context, tx *store.Tx, p guard.Permit, ro
 	if them.Grants, err = grantsOf(ctx, tx.Queries, them); err != nil {
 		return err
 	}
-	for _, g := range them.Grants {
-		if !policy.CanGrant(p.Principal(), g) {
-			return fault.New(fault.Denied, "this person may do more than you, so another one must do it").WithHint("ask an admin of the organisation")
-		}
+	if err := mayGiveAll(ctx, tx.Queries, p.Principal(), p.Facts(), them.Grants); fault.KindOf(err) == fault.Denied && err != nil {
+		return fault.New(fault.Denied, "this person may do more than you, so another one must do it").WithHint("ask an admin of the organisation")
+	} else if err != nil {
+		return err
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 		return nil, unknown()
 	}
 	if row.RevokedAt != 0 {
-		return nil, unknown()
+		return nil, revoked(row)
 	}
 	name, disabled, err := s.nameOf(ctx, s.db.Queries, row.PrincipalKind, row.PrincipalID)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
@@ -202,6 +202,10 @@ func (s *Service) nameOf(ctx context.Context, q store.Queries, kind domain.Princ
 // Places finds the ids of a project and of its environments by slug, so that scopes can be written in words.
 type Places interface {
 	Place(ctx context.Context, project string) (domain.ProjectID, map[domain.Slug]domain.EnvID, error)
+	// Tags gives those of a live secret, none when it is not there.
+	Tags(ctx context.Context, project domain.ProjectID, env domain.EnvID, path domain.Path, name domain.SecretName) ([]domain.Tag, error)
+	// Map lists every live project.
+	Map(ctx context.Context) ([]domain.Placed, error)
 }
 
 // TokenInput is what a new token may do and for how long.
@@ -319,7 +323,7 @@ func (s *Service) Refused(ctx context.Context, cause error) error {
 	if fault.KindOf(cause) != fault.Unauthenticated {
 		return cause
 	}
-	return s.fail(ctx, guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"token": "refused"}}, cause)
+	return s.fail(ctx, guard.Op{Action: policy.SessionLogin, Detail: refusedToken(cause)}, cause)
 }
 
 // fail records a failure that anybody can cause as often as he likes.

@@ -49,6 +49,7 @@ func (s *Service) Of(ctx context.Context, project, env, path, name string) (api.
 		if err != nil {
 			return err
 		}
+		s.fresher(rows)
 		out.Place, out.Version = string(pl.project.Slug)+"/"+string(pl.env.Slug)+":"+key, pl.secret.Version
 		for _, r := range rows {
 			c := consumerOf(&r)
@@ -61,6 +62,20 @@ func (s *Service) Of(ctx context.Context, project, env, path, name string) (api.
 		return nil
 	})
 	return out, err
+}
+
+// fresher puts in what this server has counted and not written yet.
+func (s *Service) fresher(rows []store.Consumer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dirty == 0 {
+		return
+	}
+	for i, r := range rows {
+		if c := s.rows[key{r.Secret, r.PrincipalID, r.Address}]; c != nil && c.row.Entry > r.Entry {
+			rows[i] = c.row
+		}
+	}
 }
 
 func consumerOf(r *store.Consumer) api.Consumer {

@@ -38,10 +38,15 @@ func (l *Log) Verify(ctx context.Context, deep bool) (api.Verification, error) {
 		for _, problem := range report.Problems {
 			out.Problems = append(out.Problems, api.Finding{Index: problem.Index, Text: problem.Text})
 		}
-		if !deep || !report.Sound() {
-			return nil
+		if deep && report.Sound() {
+			if err := l.deep(ctx, p, &out); err != nil {
+				return err
+			}
 		}
-		return l.deep(ctx, p, &out)
+		if n := len(out.Problems); n > 0 {
+			p.Note("problems", strconv.Itoa(n)) // whoever follows the log hears of it
+		}
+		return nil
 	})
 	if err != nil && done && len(out.Problems) > 0 {
 		// A log that is damaged at its end takes no entries, and that is just what was asked about: the answer holds no values,

@@ -24,6 +24,8 @@ func Routes() []Route {
 		backupRoutes(),
 		streamRoutes(),
 		canaryRoutes(),
+		alertRoutes(),
+		consumerRoutes(),
 		passkeyRoutes(),
 		peopleRoutes(),
 		inviteRoutes(),
@@ -31,6 +33,7 @@ func Routes() []Route {
 		approvalRoutes(),
 		requestRoutes(),
 		breakGlassRoutes(),
+		policyRoutes(),
 	)
 }
 
@@ -48,6 +51,8 @@ type Services struct {
 	Passkeys   *access.Passkeys
 	Offline    time.Duration   // how long clients may serve from a sealed copy
 	Closing    <-chan struct{} // closed when the server begins to stop: streams end then
+	Alerts     Alerts
+	Consumers  Consumers
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.

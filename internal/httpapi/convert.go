@@ -117,7 +117,8 @@ func userOf(u access.User) api.User {
 }
 
 func grantOf(g access.GrantRow) api.Grant {
-	return api.Grant{ID: g.ID, PrincipalKind: string(g.PrincipalKind), PrincipalID: g.PrincipalID, ProjectID: string(g.Project), EnvID: string(g.Env), Role: string(g.Role), CreatedAt: at(g.CreatedAt)}
+	return api.Grant{ID: g.ID, PrincipalKind: string(g.PrincipalKind), PrincipalID: g.PrincipalID, ProjectID: string(g.Project), EnvID: string(g.Env), Path: string(g.Path), Role: string(g.Role),
+		CreatedAt: at(g.CreatedAt), ExpiresAt: maybe(g.ExpiresAt), Reason: g.Reason, Cause: g.Cause}
 }
 
 // commitIn translates the changes of a request.

@@ -39,6 +39,8 @@ const (
 	AuditRead   Action = "audit.read"   // the log and its proofs
 	AuditIndex  Action = "audit.index"  // make the log's index: the server itself
 	AuditManage Action = "audit.manage" // where the log is sent on and archived, canaries
+	AlertRead   Action = "alert.read"   // rules, channels, what happened and what was sent
+	AlertManage Action = "alert.manage" // change rules and channels, test, send again
 
 	InstanceRead   Action = "instance.read"   // status, doctor, keys
 	InstanceFreeze Action = "instance.freeze" // the same for everything
@@ -59,8 +61,8 @@ const (
 	SessionEnd       Action = "session.end"       // one's own
 	SelfRead         Action = "self.read"         // who am I
 	SetUp            Action = "instance.setup"    // anonymous, once
-	InviteAccept     Action = "invite.accept"     // anonymous: whoever has the link
 	PasskeyChallenge Action = "passkey.challenge" // anonymous
+	InviteAccept     Action = "invite.accept"     // anonymous: whoever has the link
 	SelfManage       Action = "self.manage"       // one's own password, address, name and second factors
 	SelfProve        Action = "self.prove"        // show again who one is, to do dangerous things
 )
@@ -89,6 +91,8 @@ var Actions = []struct {
 	{AuditRead, "read and verify the audit log"},
 	{AuditIndex, "index the log for searches (the server itself)"},
 	{AuditManage, "send the audit log on, archive it, set canaries"},
+	{AlertRead, "see rules and channels of alerts, what happened and what was sent"},
+	{AlertManage, "change rules and channels of alerts, test them, send again"},
 	{InstanceRead, "see status, keys and the doctor's findings"},
 	{KeysManage, "turn keys, add, test and remove key slots"},
 	{KeysTurn, "work on a turn of a key (the server itself)"},
@@ -132,7 +136,7 @@ type Decision struct {
 }
 
 // anonymous is what a caller without a credential may try; set-up and login check their own proofs.
-var anonymous = []Action{SessionLogin, SetUp, InviteAccept, PasskeyChallenge}
+var anonymous = []Action{SessionLogin, SetUp, PasskeyChallenge, InviteAccept}
 
 // self is what everybody may do with what is his own, whatever his roles.
 var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve, AccessRequest, BreakBegin, BreakShare, BreakOpen, BreakClose, BreakReport}

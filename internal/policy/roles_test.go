@@ -77,7 +77,7 @@ func TestEveryRoleMayDoThisAndNothingElse(t *testing.T) {
 			policy.ProjectUpdate, policy.ProjectDelete, policy.ProjectPurge, policy.AccessRead, policy.AccessManage, policy.TokenCreate, policy.TokenRevoke,
 			policy.AuditRead, policy.InstanceRead, policy.SessionLogin, policy.SessionEnd, policy.SelfRead, policy.SetUp, policy.PasskeyChallenge, policy.InviteAccept,
 			policy.KeysManage, policy.KeysUnlock, policy.KeysTurn, policy.BackupManage, policy.AuditIndex,
-			policy.AuditManage,
+			policy.AuditManage, policy.AlertRead, policy.AlertManage,
 			policy.ProjectFreeze, policy.InstanceFreeze,
 		},
 		domain.Developer: {policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.ProjectRead, policy.TokenCreate},

@@ -10,19 +10,19 @@ import (
 	"github.com/keyturn/keyturn/internal/httpapi"
 )
 
-// guarded is an environment whose changes need one other, with people who may write it.
-type guarded struct {
+// reviewedEnv is an environment whose changes need one other, with people who may write it.
+type reviewedEnv struct {
 	env
 	author, second, third person
 	authorID, secondID    api.User
 }
 
-func (w *world) guarded(t *testing.T, need int64) guarded {
+func (w *world) guarded(t *testing.T, need int64) reviewedEnv {
 	t.Helper()
 	e := w.project(t)
 	e.commit(t, set("/", "A", "test-value-1"), set("/", "B", "test-value-b"), set("/back", "C", "test-value-c"))
 	role := api.GrantRequest{Project: e.project, Role: "developer"}
-	g := guarded{env: e}
+	g := reviewedEnv{env: e}
 	g.author, g.authorID = w.userID(t, role)
 	g.second, g.secondID = w.userID(t, role)
 	g.third = w.user(t, role)
@@ -41,7 +41,7 @@ func waiting(t *testing.T, r reply) api.ChangeSet {
 	return *w.ChangeSet
 }
 
-func (g guarded) propose(t *testing.T, changes ...api.Change) api.ChangeSet {
+func (g reviewedEnv) propose(t *testing.T, changes ...api.Change) api.ChangeSet {
 	t.Helper()
 	return waiting(t, g.as(g.author).attempt(t, changes...))
 }
@@ -93,7 +93,7 @@ func TestChangesWaitForOthersAndAreAppliedWithTheLastApproval(t *testing.T) {
 	})
 }
 
-func (g guarded) admin(w *world) person { return w.admin }
+func (g reviewedEnv) admin(w *world) person { return w.admin }
 
 func TestNobodyApprovesHisOwnChange(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
@@ -293,38 +293,38 @@ func TestTheRuleItselfIsChangedOnlyWithApproval(t *testing.T) {
 
 // guardedRoutes is every route that changes what an environment holds, or whether it is there, with how to call it. Routes
 // below an environment or project that are not here must stand in harmless.
-var guardedRoutes = map[string]func(t *testing.T, w *world, g guarded) reply{
-	"POST /projects/{project}/envs/{env}/commits": func(t *testing.T, w *world, g guarded) reply {
+var guardedRoutes = map[string]func(t *testing.T, w *world, g reviewedEnv) reply{
+	"POST /projects/{project}/envs/{env}/commits": func(t *testing.T, w *world, g reviewedEnv) reply {
 		return g.as(w.admin).attempt(t, api.Change{Op: "folder.move", Path: "/back", ToPath: "/front"}, api.Change{Op: "folder.delete", Path: "/front"}, remove("/", "A"))
 	},
-	"POST /projects/{project}/envs/{env}/rollback": func(t *testing.T, w *world, g guarded) reply {
+	"POST /projects/{project}/envs/{env}/rollback": func(t *testing.T, w *world, g reviewedEnv) reply {
 		return w.admin.do(t, "POST", g.path()+"/rollback", api.RollbackRequest{To: 0})
 	},
-	"POST /projects/{project}/envs/{env}/secrets/purge": func(t *testing.T, w *world, g guarded) reply {
+	"POST /projects/{project}/envs/{env}/secrets/purge": func(t *testing.T, w *world, g reviewedEnv) reply {
 		becomes(t, approve(t, g.second, g.propose(t, remove("/", "B"))), "applied")
 		return w.admin.do(t, "POST", g.path()+"/secrets/purge", api.PurgeRequest{Path: "/", Name: "B"})
 	},
-	"PUT /projects/{project}/envs/{env}/approval": func(t *testing.T, w *world, g guarded) reply {
+	"PUT /projects/{project}/envs/{env}/approval": func(t *testing.T, w *world, g reviewedEnv) reply {
 		return w.admin.do(t, "PUT", g.path()+"/approval", api.Approval{Need: 0})
 	},
-	"PATCH /projects/{project}/envs/{env}": func(t *testing.T, w *world, g guarded) reply {
+	"PATCH /projects/{project}/envs/{env}": func(t *testing.T, w *world, g reviewedEnv) reply {
 		return w.admin.do(t, "PATCH", g.path(), api.RenameRequest{Slug: "elsewhere"})
 	},
-	"DELETE /projects/{project}/envs/{env}": func(t *testing.T, w *world, g guarded) reply { return w.admin.do(t, "DELETE", g.path(), nil) },
-	"POST /projects/{project}/envs/{env}/restore": func(t *testing.T, w *world, g guarded) reply {
+	"DELETE /projects/{project}/envs/{env}": func(t *testing.T, w *world, g reviewedEnv) reply { return w.admin.do(t, "DELETE", g.path(), nil) },
+	"POST /projects/{project}/envs/{env}/restore": func(t *testing.T, w *world, g reviewedEnv) reply {
 		becomes(t, approve(t, g.deleter(t, w), waiting(t, w.admin.do(t, "DELETE", g.path(), nil))), "applied")
 		return w.admin.do(t, "POST", g.path()+"/restore", nil)
 	},
-	"POST /projects/{project}/envs/{env}/purge": func(t *testing.T, w *world, g guarded) reply {
+	"POST /projects/{project}/envs/{env}/purge": func(t *testing.T, w *world, g reviewedEnv) reply {
 		becomes(t, approve(t, g.deleter(t, w), waiting(t, w.admin.do(t, "DELETE", g.path(), nil))), "applied")
 		return w.admin.do(t, "POST", g.path()+"/purge", nil)
 	},
-	"DELETE /projects/{project}": func(t *testing.T, w *world, g guarded) reply {
+	"DELETE /projects/{project}": func(t *testing.T, w *world, g reviewedEnv) reply {
 		return w.admin.do(t, "DELETE", "/projects/"+g.project, nil)
 	},
 }
 
-func (g guarded) deleter(t *testing.T, w *world) person { return g.second }
+func (g reviewedEnv) deleter(t *testing.T, w *world) person { return g.second }
 
 // harmless are writes that change nothing of what others get from an environment that is there.
 var harmless = map[string]string{

@@ -70,12 +70,15 @@ var rows = joinRows(
 	coreRows,
 	streamRows,
 	canaryRows,
+	alertRows,
+	consumerRows,
 	passkeyRows,
 	peopleRows,
 	accountRows,
 	approvalRows,
 	requestRows,
 	breakGlassRows,
+	policyRows,
 )
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.

@@ -18,11 +18,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/keyturn/keyturn/internal/access"
+	"github.com/keyturn/keyturn/internal/alert"
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/backup"
 	"github.com/keyturn/keyturn/internal/breakglass"
 	"github.com/keyturn/keyturn/internal/canary"
 	"github.com/keyturn/keyturn/internal/config"
+	"github.com/keyturn/keyturn/internal/consumer"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/evidence"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -61,27 +63,29 @@ type Options struct {
 
 // Server is one running server.
 type Server struct {
-	o        Options
-	started  time.Time
-	db       *store.DB
-	ring     *keyring.Ring
-	keys     *keys.Service
-	backups  *backup.Service
-	secrets  *secrets.Service
-	access   *access.Service
-	unlocker *unlocker
-	log      *evidence.Log
-	follow   *follow.Service // hands the log to whoever watches it
-	streams  *stream.Service
-	glass    *breakglass.Service
-	canaries *canary.Service
-	outbound outbound.Rules // for every call to an address that somebody configured
-	world    world
-	metrics  *metrics
-	handler  http.Handler
-	http     *http.Server
-	certs    *certificates
-	setup    sensitive.Value
+	o         Options
+	started   time.Time
+	db        *store.DB
+	ring      *keyring.Ring
+	keys      *keys.Service
+	backups   *backup.Service
+	secrets   *secrets.Service
+	access    *access.Service
+	unlocker  *unlocker
+	log       *evidence.Log
+	follow    *follow.Service // hands the log to whoever watches it
+	streams   *stream.Service
+	glass     *breakglass.Service
+	canaries  *canary.Service
+	outbound  outbound.Rules // for every call to an address that somebody configured
+	world     world
+	metrics   *metrics
+	handler   http.Handler
+	http      *http.Server
+	certs     *certificates
+	setup     sensitive.Value
+	consumers *consumer.Service
+	alerts    *alert.Service
 
 	closing  chan struct{} // closed when the server begins to stop
 	closed   sync.Once
@@ -147,11 +151,14 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
+	s.access.ReadsFrom(s.log.EachRead)
 	s.streams = stream.New(s.db, door, s.follow, s.keys, s.outbound, s.streamFolder(), audit.Origin(s.world.instance, s.world.epoch))
 	if err := s.buildCanaries(ctx, door); err != nil {
 		return err
 	}
-	s.access.ReadsFrom(s.log.EachRead)
+	if err := s.buildWatching(door); err != nil {
+		return err
+	}
 	reporter := &reporter{s}
 	s.glass = breakglass.New(s.db, door, s.secrets, s.log)
 	routes, err := httpapi.New(httpapi.Services{
@@ -167,6 +174,8 @@ func (s *Server) build(ctx context.Context) error {
 		Passkeys:   passkeys,
 		Offline:    s.o.Config.OfflineMaxAge,
 		Closing:    s.closing,
+		Alerts:     s.alerts,
+		Consumers:  s.consumers,
 	})
 	if err != nil {
 		return err
@@ -180,7 +189,11 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	pages.Register(mux)
-	s.handler = httpkit.Front(s.metrics.measure(mux))
+	proxies, err := httpkit.ParseProxies(s.o.Config.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_TRUSTED_PROXIES: %w", err)
+	}
+	s.handler = httpkit.Front(httpkit.Behind(proxies, s.metrics.measure(mux)))
 	if s.world.fresh && s.o.FirstProject != "" {
 		if err := s.firstProject(ctx); err != nil {
 			return err
@@ -201,6 +214,8 @@ func (s *Server) build(ctx context.Context) error {
 	s.follower.Go(func() { s.follow.Run(ctx) })
 	s.follower.Go(func() { s.streams.Run(ctx) })
 	s.follower.Go(func() { s.canaries.Run(ctx) })
+	s.follower.Go(func() { s.consumers.Run(ctx) })
+	s.follower.Go(func() { s.alerts.Run(ctx) })
 	return nil
 }
 

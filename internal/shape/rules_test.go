@@ -14,7 +14,7 @@ var floors = [...][]string{
 	{"internal/policy", "internal/keyring", "internal/audit", "internal/store"},
 	{"internal/guard", "internal/job"},
 	{"internal/keys", "internal/follow"},
-	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence", "internal/stream", "internal/canary", "internal/breakglass"},
+	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass"},
 	{"internal/rotate", "internal/lease", "internal/sync", "internal/alert"},
 	{"internal/incident"},
 	{"internal/httpkit"},
@@ -31,7 +31,7 @@ var beside = [...]string{"internal/testpg", "internal/testoidc", "internal/tests
 // inside is everything that only makes sense in a process with a database: what the offline half must not need.
 var inside = []string{
 	"internal/policy", "internal/keyring", "internal/audit", "internal/store", "internal/guard", "internal/job", "internal/keys", "internal/follow",
-	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/stream", "internal/canary", "internal/breakglass", "internal/rotate", "internal/lease",
+	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass", "internal/rotate", "internal/lease",
 	"internal/sync", "internal/alert", "internal/incident", "internal/httpkit", "internal/httpapi", "internal/web",
 	"internal/compat", "internal/server",
 }
