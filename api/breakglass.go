@@ -88,7 +88,7 @@ type BreakGlassReport struct {
 	LogFrom    int64             `json:"log_from"` // index in the audit log where it begins
 	Final      bool              `json:"final"`
 	Acts       []BreakGlassAct   `json:"acts"`
-	Tasks      []BreakGlassTask            `json:"tasks"`
+	Tasks      []BreakGlassTask  `json:"tasks"`
 	OpenTasks  int               `json:"open_tasks"`
 	FiledAt    time.Time         `json:"filed_at"`
 	Incomplete string            `json:"incomplete,omitzero"`

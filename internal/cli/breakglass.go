@@ -20,7 +20,7 @@ func (a *app) breakGlassCommand() *cobra.Command {
 		a.breakGlassCreate(), a.breakGlassList(), a.breakGlassOpen(), a.breakGlassShare(), a.breakGlassSession(),
 		a.onChange("close NAME", "Close it: its session ends at once, its report is filed", func(ctx context.Context, c *client.Client, name string) error {
 			return a.showBreakGlass(c.CloseBreakGlass(ctx, name))
-		}), a.breakGlassReport(), a.breakGlassTasksCommand())
+		}), a.breakGlassReport(), a.breakGlassTasks())
 }
 
 func (a *app) breakGlassCreate() *cobra.Command {
@@ -206,7 +206,7 @@ func (a *app) writeReport(w io.Writer, r api.BreakGlassReport) {
 	}
 }
 
-func (a *app) breakGlassTasksCommand() *cobra.Command {
+func (a *app) breakGlassTasks() *cobra.Command {
 	c := &cobra.Command{
 		Use: "tasks", Short: "List values that were read in an emergency and must be replaced", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -120,7 +120,7 @@ func (a *app) markStarts(c *cobra.Command) {
 	if run := c.RunE; run != nil {
 		c.RunE = func(cmd *cobra.Command, args []string) error {
 			a.started = true
-			return run(cmd, args)
+			return a.settled(run(cmd, args))
 		}
 	}
 	for _, sub := range c.Commands() {

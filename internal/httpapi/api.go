@@ -28,12 +28,12 @@ func Routes() []Route {
 		consumerRoutes(),
 		passkeyRoutes(),
 		peopleRoutes(),
+		policyRoutes(),
 		inviteRoutes(),
 		accountRoutes(),
 		approvalRoutes(),
 		requestRoutes(),
 		breakGlassRoutes(),
-		policyRoutes(),
 	)
 }
 
@@ -47,12 +47,12 @@ type Services struct {
 	Backups    Backups
 	Streams    Streams
 	Canaries   Canaries
-	BreakGlass BreakGlass
-	Passkeys   *access.Passkeys
-	Offline    time.Duration   // how long clients may serve from a sealed copy
-	Closing    <-chan struct{} // closed when the server begins to stop: streams end then
 	Alerts     Alerts
 	Consumers  Consumers
+	Offline    time.Duration   // how long clients may serve from a sealed copy
+	Closing    <-chan struct{} // closed when the server begins to stop: streams end then
+	Passkeys   *access.Passkeys
+	BreakGlass BreakGlass
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.

@@ -120,6 +120,7 @@ func samples() []any {
 			Schedule: api.BackupSchedule{Every: "1d", Keep: "7d,5w,12m", DrillEvery: "7d", NextAt: later, DrillAt: later}},
 		api.BackupCheck{Name: backup.Name, Sound: true, Rows: 930, Values: 31, LogSize: 412, LogRoot: sampleHex, Content: sampleHex, Signer: checkpoint.Key, CreatedAt: day, Seconds: 1.2,
 			Problems: []api.BackupProblem{}},
+		api.Archive{Archived: 200, Segments: []api.ArchiveSegment{{First: 0, Last: 199, From: day, To: day, Place: "s3://backups/keyturn-log", Name: "keyturn.dev-log/segment-0.kts.age", Sealed: true, Bytes: 4096, Digest: sampleHex, ArchivedAt: later}}},
 		stream, api.Streams{Streams: []api.Stream{stream}}, api.StreamMade{Stream: stream, Credential: "whsec_test-value"},
 		rule, api.AlertRules{Rules: []api.AlertRule{rule}}, api.AlertChannels{Channels: []api.AlertChannel{channel}},
 		api.AlertChannelMade{Channel: channel}, letter, api.AlertDeliveries{Deliveries: []api.AlertDelivery{letter}},

@@ -61,8 +61,8 @@ const (
 	SessionEnd       Action = "session.end"       // one's own
 	SelfRead         Action = "self.read"         // who am I
 	SetUp            Action = "instance.setup"    // anonymous, once
-	PasskeyChallenge Action = "passkey.challenge" // anonymous
 	InviteAccept     Action = "invite.accept"     // anonymous: whoever has the link
+	PasskeyChallenge Action = "passkey.challenge" // anonymous
 	SelfManage       Action = "self.manage"       // one's own password, address, name and second factors
 	SelfProve        Action = "self.prove"        // show again who one is, to do dangerous things
 )
@@ -136,7 +136,7 @@ type Decision struct {
 }
 
 // anonymous is what a caller without a credential may try; set-up and login check their own proofs.
-var anonymous = []Action{SessionLogin, SetUp, PasskeyChallenge, InviteAccept}
+var anonymous = []Action{SessionLogin, SetUp, InviteAccept, PasskeyChallenge}
 
 // self is what everybody may do with what is his own, whatever his roles.
 var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}

@@ -73,12 +73,13 @@ var rows = joinRows(
 	alertRows,
 	consumerRows,
 	passkeyRows,
+	archiveRows,
 	peopleRows,
+	policyRows,
 	accountRows,
 	approvalRows,
 	requestRows,
 	breakGlassRows,
-	policyRows,
 )
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.

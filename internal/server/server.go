@@ -75,8 +75,9 @@ type Server struct {
 	log       *evidence.Log
 	follow    *follow.Service // hands the log to whoever watches it
 	streams   *stream.Service
-	glass     *breakglass.Service
 	canaries  *canary.Service
+	consumers *consumer.Service
+	alerts    *alert.Service
 	outbound  outbound.Rules // for every call to an address that somebody configured
 	world     world
 	metrics   *metrics
@@ -84,8 +85,7 @@ type Server struct {
 	http      *http.Server
 	certs     *certificates
 	setup     sensitive.Value
-	consumers *consumer.Service
-	alerts    *alert.Service
+	glass     *breakglass.Service
 
 	closing  chan struct{} // closed when the server begins to stop
 	closed   sync.Once
@@ -152,6 +152,9 @@ func (s *Server) build(ctx context.Context) error {
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	s.access.ReadsFrom(s.log.EachRead)
+	if err := s.archiveLog(); err != nil {
+		return err
+	}
 	s.streams = stream.New(s.db, door, s.follow, s.keys, s.outbound, s.streamFolder(), audit.Origin(s.world.instance, s.world.epoch))
 	if err := s.buildCanaries(ctx, door); err != nil {
 		return err
@@ -170,12 +173,12 @@ func (s *Server) build(ctx context.Context) error {
 		Backups:    s.backups,
 		Streams:    s.streams,
 		Canaries:   s.canaries,
-		BreakGlass: s.glass,
-		Passkeys:   passkeys,
-		Offline:    s.o.Config.OfflineMaxAge,
-		Closing:    s.closing,
 		Alerts:     s.alerts,
 		Consumers:  s.consumers,
+		Offline:    s.o.Config.OfflineMaxAge,
+		Closing:    s.closing,
+		Passkeys:   passkeys,
+		BreakGlass: s.glass,
 	})
 	if err != nil {
 		return err

@@ -28,12 +28,12 @@ var copied = []string{
 	"audit_chunk",
 	"follower", "stream", "canary",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
+	"audit_segment", "audit_tile", "audit_chunk", "follower", "stream", "canary",
 }
 
 // leftOut says of every other table why a snapshot does without.
 var leftOut = map[string]string{
 	"schema_migration": "the schema's number stands in the snapshot, and migrations make the tables anew",
-	"audit_tile":       "computed from audit_chunk, so that a wrong one cannot be brought in",
 	"audit_index":      "computed from audit_chunk, for searches only",
 	"feed":             "tells running servers what changed; nobody listens to a copy",
 	"idempotency":      "answers for requests to the instance that was copied, which the copy has not applied",
@@ -45,7 +45,11 @@ var leftOut = map[string]string{
 }
 
 // ordered are the tables whose rows must come in an order of their own.
-var ordered = map[string]string{"audit_chunk": "first", "key_slot": "id", "key_generation": "id"}
+var ordered = map[string]string{"audit_segment": "first", "audit_tile": "idx", "audit_chunk": "first", "key_slot": "id", "key_generation": "id"}
+
+// partly says of tables which rows a snapshot holds. Tiles are computed from the entries, so that a wrong one cannot be brought
+// in; of those that are archived only the tiles of leaf hashes are left.
+var partly = map[string]string{"audit_tile": " WHERE level = 0 AND idx * 256 < (SELECT coalesce(max(first + count), 0) FROM audit_segment)"}
 
 // TableInfo is a table of a snapshot.
 type TableInfo struct {
@@ -116,6 +120,9 @@ func (s *Snapshot) begin(ctx context.Context) error {
 		if !slices.Contains(there, name) && s.Schema < NewestSchema() {
 			continue // made by a later migration
 		}
+		if name == "audit_tile" && !slices.Contains(there, "audit_segment") {
+			continue // nothing is archived
+		}
 		columns, err := columnsOf(ctx, s, name)
 		if err != nil {
 			return err
@@ -166,7 +173,7 @@ func (s *Snapshot) Count(ctx context.Context, table string) (int64, error) {
 	if !slices.Contains(copied, table) {
 		return 0, fault.New(fault.Internal, "a snapshot holds no table %s", table)
 	}
-	rows, err := s.query(ctx, "SELECT count(*) FROM "+table)
+	rows, err := s.query(ctx, "SELECT count(*) FROM "+table+partly[table])
 	if err != nil {
 		return 0, err
 	}
@@ -189,7 +196,7 @@ func (s *Snapshot) Rows(ctx context.Context, table string, yield func([]any) err
 		return fault.New(fault.Internal, "a snapshot holds no table %s", table)
 	}
 	columns := s.tables[i].Columns
-	text := "SELECT " + strings.Join(columns, ", ") + " FROM " + table
+	text := "SELECT " + strings.Join(columns, ", ") + " FROM " + table + partly[table]
 	if order, ok := ordered[table]; ok {
 		text += " ORDER BY " + order
 	}
