@@ -34,6 +34,7 @@ type Service struct {
 	attempts  *attempts
 	codes     *codeTries
 	keys      *keys.Service // nil until SealWith
+	sso       ssoState
 	// refusals bounds how many refused tokens are recorded in a second; unrecorded counts the rest.
 	refusals   *rate.Limiter
 	unrecorded atomic.Int64

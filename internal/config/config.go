@@ -3,6 +3,7 @@
 package config
 
 import (
+	"net"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -27,6 +28,7 @@ const (
 type Config struct {
 	Mode          Mode
 	Listen        string
+	PublicURL     string // what people open in their browsers, without a path; "" when nobody said
 	Data          string
 	Database      string // PostgreSQL address; "" for SQLite in Data. It may hold a password: never print it.
 	TLSCert       string
@@ -71,6 +73,7 @@ func Settings() []Setting {
 			return nil
 		}},
 		{"KEYTURN_LISTEN", "listen", "127.0.0.1:8420", false, "address and port to serve on", func(c *Config, v string) error { c.Listen = v; return nil }},
+		{"KEYTURN_PUBLIC_URL", "", "", false, "address that people open in their browsers, such as https://keyturn.example.com: passkeys are bound to its host name, and links in messages begin with it. In development mode http://localhost and the port of KEYTURN_LISTEN when it is not set", setPublicURL},
 		{"KEYTURN_DATA", "data", "keyturn-data", false, "folder of the embedded database and, in development mode, of the root key", func(c *Config, v string) (err error) {
 			c.Data, err = filepath.Abs(v)
 			return err
@@ -136,6 +139,23 @@ func Settings() []Setting {
 	}
 }
 
+// setPublicURL takes an origin: https, or http on this machine.
+func setPublicURL(c *Config, v string) error {
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/" {
+		return fault.New(fault.Invalid, "want https://HOST or https://HOST:PORT")
+	}
+	here := u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
+	if u.Scheme != "https" && (u.Scheme != "http" || !here) {
+		return fault.New(fault.Invalid, "want https: browsers refuse passkeys and secure cookies of anything else, except http://localhost")
+	}
+	c.PublicURL = u.Scheme + "://" + strings.ToLower(u.Host)
+	return nil
+}
+
 // RootKeySettings are read by the keyring itself; they stand here for the reference page.
 func RootKeySettings() []Setting {
 	return []Setting{
@@ -168,6 +188,14 @@ func Load(getenv func(string) string, flag func(string) (string, bool), readFile
 		}
 		if err := s.set(&c, v); err != nil {
 			return c, fault.New(fault.Invalid, "%s is not valid: %s", where, err)
+		}
+	}
+	if c.PublicURL == "" && c.Mode == Development {
+		if _, port, err := net.SplitHostPort(c.Listen); err == nil {
+			c.PublicURL = "http://localhost:" + port
+			if c.TLSCert != "" {
+				c.PublicURL = "https://localhost:" + port
+			}
 		}
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {

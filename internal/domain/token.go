@@ -22,6 +22,7 @@ const (
 	APIToken     TokenKind = "ktk_" // made by "token create"
 	ClientSecret TokenKind = "ktc_" // proves a machine identity at login
 	SetupToken   TokenKind = "ktu_" // lets the first admin in, once
+	SCIMToken    TokenKind = "ktd_" // a directory that keeps people and groups by SCIM
 )
 
 const (
@@ -61,7 +62,7 @@ func CheckToken(token string) (TokenKind, error) {
 	}
 	kind := TokenKind(token[:prefixLen])
 	switch kind {
-	case SessionToken, AccessToken, APIToken, ClientSecret, SetupToken:
+	case SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, SCIMToken:
 	default:
 		return "", bad
 	}

@@ -132,6 +132,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.access = access.New(s.db, door, setup)
 	s.access.SealWith(s.keys)
+	s.access.SSOWith(s.outbound, s.o.Config.PublicURL)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err

@@ -151,6 +151,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		roles.digests, freezes.digests,
 		keySlots.digests, keyGenerations.digests, keyTurns.digests, instanceSecrets.digests, backups.digests,
 		streams.digests, canaries.digests,
+		ssoConnections.digests, ssoLinks.digests, scimUsers.digests, scimGroups.digests,
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
 	}
 	for _, walk := range walks {

@@ -18,9 +18,9 @@ import (
 // [leftOut]; a test compares both with the schema.
 var copied = []string{
 	"instance", "key_slot", "key_generation", "key_turn", "instance_secret",
-	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant",
-	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
 	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant", "halt",
+	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
+	"sso_connection", "sso_link", "scim_user", "scim_group",
 	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
 	"audit_chunk", "follower", "stream", "canary",
 }
@@ -32,6 +32,7 @@ var leftOut = map[string]string{
 	"audit_index":      "computed from audit_chunk, for searches only",
 	"feed":             "tells running servers what changed; nobody listens to a copy",
 	"idempotency":      "answers for requests to the instance that was copied, which the copy has not applied",
+	"sso_once":         "answers and codes that are good for minutes, at the instance that was copied",
 	"backup":           "a copy must neither count nor delete the backups of another instance",
 }
 
