@@ -31,7 +31,9 @@ func ssoRoutes() []Route {
 				return c.access.UpdateSSO(c.ctx, c.secrets, p.Name, *b)
 			}),
 		with(Route{Method: "DELETE", Path: "/sso/connections/{name}", Auth: Token, Action: manage, Summary: "Remove a connection with all that it gave; accounts stay.", Example: api.Done{Done: true}},
-			func(c *call, p *connectionParam, _ *none) (api.Done, error) { return done(c.access.DeleteSSO(c.ctx, p.Name)) }),
+			func(c *call, p *connectionParam, _ *none) (api.Done, error) {
+				return done(c.access.DeleteSSO(c.ctx, p.Name))
+			}),
 		with(Route{Method: "POST", Path: "/sso/connections/{name}/test", Auth: Token, Action: manage, Summary: "Call the provider and tell what it answers, without anybody logging in.", Example: api.SSOTest{Found: "the provider publishes its metadata and its keys"}},
 			func(c *call, p *connectionParam, _ *none) (api.SSOTest, error) {
 				return long(c, func() (api.SSOTest, error) {

@@ -21,6 +21,7 @@ import (
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/backup"
 	"github.com/keyturn/keyturn/internal/canary"
+	"github.com/keyturn/keyturn/internal/compat/scim"
 	"github.com/keyturn/keyturn/internal/config"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/evidence"
@@ -161,6 +162,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	mux := http.NewServeMux()
 	routes.Register(mux)
+	scim.New(s.access).Register(mux)
 	s.registerHealth(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(w, r, fault.New(fault.NotFound, "nothing is served here").WithHint("the API lives below /keyturn/v1, health at /healthz"))
