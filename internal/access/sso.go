@@ -53,6 +53,9 @@ func (s *Service) SSOWith(rules outbound.Rules, publicURL string) {
 	s.sso.rules, s.sso.base, s.sso.providers = rules, strings.TrimSuffix(publicURL, "/"), map[string]discovered{}
 }
 
+// PublicURL is the address that people open, "" when nobody said.
+func (s *Service) PublicURL() string { return s.sso.base }
+
 func ssoSecret(id string) string { return "sso." + id }
 
 // ssoCause is what stands at grants and places in groups that a connection gave.

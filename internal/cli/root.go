@@ -90,7 +90,7 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 		}
 	}
 	add(groupPlaces, a.projectCommand(), a.envCommand(), a.folderCommand(), a.initCommand())
-	add(groupAccess, a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand(), a.mfaCommand(), a.orgCommand())
+	add(groupAccess, a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand(), a.mfaCommand(), a.orgCommand(), a.ssoCommand(), a.scimCommand())
 	add(groupServer, a.serverCommand(), a.bootstrapCommand(), a.unlockCommand(), a.statusCommand(), a.auditCommand(), a.keysCommand(), a.backupCommand(), a.streamCommand(), a.canaryCommand(), a.doctorCommand())
 	add(groupUse, a.runCommand(), a.importCommand(), a.exportCommand())
 	a.addSecretCommands(add)

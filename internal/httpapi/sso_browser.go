@@ -81,6 +81,11 @@ func (a *API) startSSO(c *call) error {
 	if err != nil {
 		return fault.New(fault.Invalid, "the query string is not well formed")
 	}
+	// The cookie belongs to the host name that the provider sends the browser back to. Once: a proxy may change the name.
+	if base, err := url.Parse(c.access.PublicURL()); err == nil && base.Host != "" && base.Host != c.r.Host && !q.Has("again") {
+		q.Set("again", "1")
+		return c.redirect(c.access.PublicURL() + c.r.URL.EscapedPath() + "?" + q.Encode())
+	}
 	in := access.SSOStart{Challenge: q.Get("challenge"), State: q.Get("state"), Nonce: rand.Text()}
 	if text := q.Get("port"); text != "" {
 		if in.Port, err = strconv.Atoi(text); err != nil || in.Port == 0 {

@@ -70,6 +70,7 @@ var rows = joinRows(
 	streamRows,
 	canaryRows,
 	peopleRows,
+	ssoRows,
 )
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.
