@@ -10,6 +10,8 @@ type Entries struct {
 	Size    int64   `json:"size"` // of the whole log
 	Entries []Entry `json:"entries"`
 	Next    *int64  `json:"next,omitzero"`
+	// Archived counts the entries from 0 on that no list shows, since they are archived.
+	Archived int64 `json:"archived,omitzero"`
 }
 
 // Entry is one leaf of the log in its canonical form (RFC 8785).
@@ -52,7 +54,8 @@ type LogPage struct {
 // Verification is what the server found when it checked its own log and, with deep, its data against the log.
 type Verification struct {
 	Size     int64     `json:"size"`
-	Root     string    `json:"root"` // base64
+	Root     string    `json:"root"`              // base64
+	Archived int64     `json:"archived,omitzero"` // entries from 0 on that are in the archive; their hashes stand
 	Deep     bool      `json:"deep"`
 	Rows     int64     `json:"rows,omitzero"`   // rows compared
 	Values   int64     `json:"values,omitzero"` // values opened and compared
@@ -106,4 +109,30 @@ type Check struct {
 	Evidence string `json:"evidence"`
 	Fix      string `json:"fix,omitzero"`
 	Source   string `json:"source,omitzero"` // which checklist asks for it
+}
+
+// ArchiveRequest moves old entries of the log into the archive.
+type ArchiveRequest struct {
+	Before time.Time `json:"before"`        // entries that are older
+	Open   bool      `json:"open,omitzero"` // not sealed to the recovery kits
+}
+
+// Archive tells what is archived, and lists segments.
+type Archive struct {
+	Archived int64            `json:"archived"` // entries, from 0 on
+	Segments []ArchiveSegment `json:"segments"`
+}
+
+// ArchiveSegment is one file with a stretch of the log.
+type ArchiveSegment struct {
+	First      int64     `json:"first"`
+	Last       int64     `json:"last"`
+	From       time.Time `json:"from"`
+	To         time.Time `json:"to"`
+	Place      string    `json:"place"`
+	Name       string    `json:"name"`
+	Sealed     bool      `json:"sealed"`
+	Bytes      int64     `json:"bytes"`
+	Digest     string    `json:"digest"` // SHA-256 of the file, hex
+	ArchivedAt time.Time `json:"archived_at"`
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"net/url"
 
 	"github.com/keyturn/keyturn/api"
 )
@@ -35,4 +36,15 @@ func (c *Client) TestStream(ctx context.Context, name string) error {
 func (c *Client) RemoveStream(ctx context.Context, name string) error {
 	_, err := call[api.Done](ctx, c, request{method: "DELETE", path: path("audit", "streams", name)})
 	return err
+}
+
+// Archive moves old entries of the log into the archive; their hashes stay. It takes as long as ctx allows.
+func (c *Client) Archive(ctx context.Context, r api.ArchiveRequest) (api.Archive, error) {
+	return call[api.Archive](ctx, c, request{method: "POST", path: "/audit/archive", body: r, slow: true, once: true})
+}
+
+// Archived lists the archived stretches of the log that begin at an index or later, oldest first.
+func (c *Client) Archived(ctx context.Context, from int64) (api.Archive, error) {
+	q := values{}.number("from", from)
+	return call[api.Archive](ctx, c, request{method: "GET", path: "/audit/archive", query: url.Values(q)})
 }

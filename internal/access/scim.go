@@ -284,9 +284,17 @@ func (s *Service) setActive(ctx context.Context, tx *store.Tx, row *store.Person
 			}
 			return err
 		}
-		if err := s.endSessions(ctx, tx, row.ID, "", true); err != nil {
+		if err := s.endEverything(ctx, tx, *row); err != nil {
 			return err
 		}
+		row.Disabled = true
+		if err := tx.PutPerson(ctx, row); err != nil {
+			return err
+		}
+		return s.keepAdmin(ctx, tx, row.Org)
+	}
+	if active && row.ErasedAt != 0 {
+		return fault.New(fault.Denied, "this person was erased")
 	}
 	row.Disabled = !active
 	return tx.PutPerson(ctx, row)

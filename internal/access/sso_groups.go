@@ -44,21 +44,25 @@ func (s *Service) ssoGroups(ctx context.Context, tx *store.Tx, p guard.Permit, i
 	for _, at := range in {
 		row := store.SSOGroup{Value: at.in.Value, Project: at.project, Env: at.env}
 		if at.in.Group != "" {
-			g, err := ssoGroupNamed(ctx, tx.Queries, p.Org(), at.in.Group)
+			g, err := groupNamed(ctx, tx.Queries, p.Org(), at.in.Group)
 			if err != nil {
 				return nil, err
 			}
-			if err := s.mayFill(ctx, tx.Queries, p, g.ID); err != nil {
+			if err := mayFill(ctx, tx, p, g.ID); err != nil {
 				return nil, err
 			}
 			row.Group = g.ID
 		} else {
-			role, err := ssoRoleNamed(ctx, tx.Queries, p.Org(), at.in.Role)
+			role, err := roleOf(ctx, tx.Queries, p.Org(), at.in.Role)
 			if err != nil {
 				return nil, err
 			}
 			row.Role = role
-			if err := mayGiveRole(ctx, tx.Queries, p, domain.Grant{Project: at.project, Env: at.env, Role: role}); err != nil {
+			given, err := givenOf(ctx, tx.Queries, store.Grant{Project: at.project, Env: at.env, Role: role})
+			if err != nil {
+				return nil, err
+			}
+			if err := policy.MayGive(p.Principal(), given, p.Facts()); err != nil {
 				return nil, err
 			}
 		}
@@ -67,77 +71,23 @@ func (s *Service) ssoGroups(ctx context.Context, tx *store.Tx, p guard.Permit, i
 	return out, nil
 }
 
-func ssoGroupNamed(ctx context.Context, q store.Queries, org domain.OrgID, name string) (store.Group, error) {
-	var row store.Group
-	var err error
-	if domain.IsID(name) {
-		row, err = q.Group(ctx, domain.GroupID(name))
-	} else {
-		row, err = q.GroupByName(ctx, org, name)
-	}
-	if err == nil && row.Org != org || err != nil && fault.KindOf(err) == fault.NotFound {
-		return store.Group{}, fault.New(fault.NotFound, "there is no such group").WithField("/groups", "unknown")
-	}
-	return row, err
-}
-
-func ssoRoleNamed(ctx context.Context, q store.Queries, org domain.OrgID, name string) (domain.Role, error) {
+func roleOf(ctx context.Context, q store.Queries, org domain.OrgID, name string) (domain.Role, error) {
 	if domain.Role(name).IsBuiltIn() {
 		return domain.Role(name), nil
 	}
-	var row store.Role
-	var err error
-	if domain.IsID(name) {
-		row, err = q.Role(ctx, domain.RoleID(name))
-	} else {
-		row, err = q.RoleByName(ctx, org, domain.Slug(name))
-	}
-	if err == nil && row.Org != org || err != nil && fault.KindOf(err) == fault.NotFound {
-		return "", fault.New(fault.NotFound, "there is no such role").WithField("/groups", "unknown")
-	}
+	row, err := roleNamed(ctx, q, org, name)
 	return domain.Role(row.ID), err
 }
 
-// mayGiveRole refuses a role that the caller lacks.
-func mayGiveRole(ctx context.Context, q store.Queries, p guard.Permit, g domain.Grant) error {
-	given := policy.Given{Grant: g}
-	if rules, ok := policy.BuiltIn(g.Role); ok {
-		given.Rules = rules
-	} else {
-		row, err := q.Role(ctx, domain.RoleID(g.Role))
-		if fault.KindOf(err) == fault.NotFound && err != nil {
-			return nil // it gives nothing
-		}
-		if err != nil {
-			return err
-		}
-		given.Rules = row.Rules
-	}
-	if g.Env != "" {
-		env, err := q.Environment(ctx, g.Env)
-		if err != nil {
-			return err
-		}
-		given.Slug = env.Slug
-	}
-	return policy.MayGive(p.Principal(), given, p.Facts())
-}
-
 // mayFill refuses to put people into a group that has roles which the caller lacks, itself or through other groups.
-func (s *Service) mayFill(ctx context.Context, q store.Queries, p guard.Permit, id domain.GroupID) error {
-	around, err := groupsOf(ctx, q, string(id))
+func mayFill(ctx context.Context, tx *store.Tx, p guard.Permit, id domain.GroupID) error {
+	given, err := givenBy(ctx, tx.Queries, id, tx.Now())
 	if err != nil {
 		return err
 	}
-	for _, g := range append(around, id) {
-		rows, err := q.GrantsOf(ctx, string(g))
-		if err != nil {
+	for _, g := range given {
+		if err := policy.MayGive(p.Principal(), g, p.Facts()); err != nil {
 			return err
-		}
-		for _, row := range rows {
-			if err := mayGiveRole(ctx, q, p, domain.Grant{Project: row.Project, Env: row.Env, Path: row.Path, Role: row.Role, ExpiresAt: row.ExpiresAt}); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

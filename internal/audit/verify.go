@@ -32,6 +32,7 @@ type Problem struct {
 type Report struct {
 	Size     int64
 	Root     tlog.Hash
+	Archived int64     // entries from the beginning on that are not here; their hashes were taken from the tiles
 	Problems []Problem // by index; at most about a hundred
 }
 
@@ -41,6 +42,9 @@ func (r Report) Sound() bool { return len(r.Problems) == 0 }
 // Verify reads the whole log and checks it against a signed checkpoint: that chunks follow each other without gap, every
 // entry is canonical and lies within the times of its chunk, every stored tile is what the entries give, and the
 // recomputed roots are those of the checkpoint and of the stored head. The log may have grown since the checkpoint.
+//
+// Of entries that are archived (see [ArchivedSource]) the stored leaf hashes count, which must give the same roots. Whether the
+// log says that they were archived is for [LastRows] to tell.
 //
 // What is wrong with the log is in the report. The error is for what kept the verification from happening: a checkpoint
 // that is not signed by a key of vkey (one or more, one to a line) is [fault.Invalid], and failures of the source.
@@ -68,6 +72,7 @@ type verifier struct {
 
 	tree         *Tree // from the entries; a missing entry's leaf comes from the stored tile
 	rootAtSigned tlog.Hash
+	archived     int64
 	missing      bool // some entries are not there
 	stopped      bool // the gap was too large to go on
 	problems     []Problem
@@ -84,6 +89,9 @@ func (v *verifier) run(ctx context.Context) (Report, error) {
 	if v.signed.Size == 0 {
 		v.rootAtSigned = v.tree.Root()
 	}
+	if err := v.overArchive(ctx); err != nil {
+		return Report{}, err
+	}
 	for v.tree.Size() < v.size && !v.stopped {
 		if err := v.window(ctx); err != nil {
 			return Report{}, err
@@ -97,7 +105,44 @@ func (v *verifier) run(ctx context.Context) (Report, error) {
 	}
 	v.judge()
 	slices.SortStableFunc(v.problems, func(a, b Problem) int { return cmp.Compare(a.Index, b.Index) })
-	return Report{Size: v.tree.Size(), Root: v.tree.Root(), Problems: v.problems}, nil
+	return Report{Size: v.tree.Size(), Root: v.tree.Root(), Archived: v.archived, Problems: v.problems}, nil
+}
+
+// overArchive takes the hashes of archived entries.
+func (v *verifier) overArchive(ctx context.Context) error {
+	_, n, err := archivedOf(ctx, v.src)
+	if err != nil {
+		return err
+	}
+	if n < 0 || n > v.size&^(tileWidth-1) {
+		v.problem(-1, "%d entries are said to be archived, of which not all have complete tiles", n)
+		return nil // they count as missing
+	}
+	var done []Tile
+	for v.archived = n; v.tree.Size() < n; {
+		begin := v.tree.Size()
+		tile, ok, err := v.src.Tile(ctx, 0, begin/tileWidth)
+		if err != nil {
+			return fmt.Errorf("read audit tile: %w", err)
+		}
+		if !ok || len(tile.Hashes) != tileBytes {
+			v.archived = begin
+			v.problem(begin, "entry %d is archived, and the tile with its hash is missing", begin)
+			break
+		}
+		for i := begin; i < min(n, begin+tileWidth); i++ {
+			v.add(hashAt(tile.Hashes, int(i%tileWidth)), &done)
+		}
+		for _, t := range done {
+			if t.Level > 0 { // those of level 0 are what was just read
+				if err := v.compareTile(ctx, t); err != nil {
+					return err
+				}
+			}
+		}
+		done = done[:0]
+	}
+	return nil
 }
 
 // window checks the next bounded stretch of the log. Tiles are read after the chunks, so that a source never has to

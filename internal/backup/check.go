@@ -70,6 +70,7 @@ type checker struct {
 	ring     *keyring.Ring
 	values   atomic.Int64
 	tree     *audit.Tree // of the log, as far as its chunks came
+	archived int64       // entries of which only hashes come
 
 	rows keyring.Rows // slots and keys, as far as they came
 
@@ -120,7 +121,7 @@ func (c *checker) problem(row, format string, args ...any) {
 
 // inOrder tells whether the rows of a table must be looked at one after the other, on the goroutine that reads them.
 func inOrder(table string) bool {
-	return table == "instance" || table == "key_slot" || table == "key_generation" || table == "audit_chunk"
+	return table == "instance" || table == "key_slot" || table == "key_generation" || table == "audit_segment" || table == "audit_tile" || table == "audit_chunk"
 }
 
 // look checks rows. Those of one table may be looked at in parallel unless [inOrder]; all of a table must be done before the
@@ -132,6 +133,10 @@ func (c *checker) look(rows rowSet) error {
 		return c.instance(rows)
 	case "key_slot", "key_generation":
 		return rows.each(func(cells []cell) error { return addKeyRow(&c.rows, head.Table, head.Columns, values(cells)) })
+	case "audit_segment":
+		return rows.each(func(cells []cell) error { return c.segment(head.Columns, cells) })
+	case "audit_tile":
+		return rows.each(func(cells []cell) error { return c.tile(head.Columns, cells) })
 	case "audit_chunk":
 		return rows.each(func(cells []cell) error { return c.chunk(head.Columns, cells) })
 	}

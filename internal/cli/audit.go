@@ -21,12 +21,13 @@ import (
 
 func (a *app) auditCommand() *cobra.Command {
 	return groupCommand("audit", "Read, verify and copy the log of every touch",
-		a.auditListCommand(), a.auditVerifyCommand(), a.auditProofCommand(), a.auditCheckpointCommand(), a.auditExportCommand(), a.auditForgetCommand())
+		a.auditListCommand(), a.auditVerifyCommand(), a.auditProofCommand(), a.auditCheckpointCommand(), a.auditExportCommand(), a.auditArchiveCommand(), a.auditForgetCommand())
 }
 
 func (a *app) auditVerifyCommand() *cobra.Command {
 	var deep bool
-	var dir, key string
+	var dir, key, archive string
+	var kits []string
 	var trust bool
 	c := &cobra.Command{
 		Use:   "verify",
@@ -35,11 +36,17 @@ func (a *app) auditVerifyCommand() *cobra.Command {
 its signature with the key that this machine saw first, and that the log continues the one that this machine saw last. A log
 that shrank or forked is refused.
 
+With --archive the entries that were archived are read from a folder, put before those that the server has, and all of them
+compared with the root that the log's key signed.
+
 With --dir a copy made by audit export is checked without any server. Anything wrong gives exit code 12.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir != "" {
 				return a.auditVerifyDir(dir, key)
+			}
+			if archive != "" {
+				return a.auditVerifyArchive(cmd.Context(), archive, kits, trust)
 			}
 			return a.auditVerify(cmd.Context(), deep, trust)
 		},
@@ -47,7 +54,11 @@ With --dir a copy made by audit export is checked without any server. Anything w
 	c.Flags().BoolVar(&deep, "deep", false, "also compare the stored data with the log")
 	c.Flags().StringVar(&dir, "dir", "", "check an exported copy in this folder instead, without a server")
 	c.Flags().StringVar(&key, "key", "", "with --dir: file with the verification keys, learned elsewhere")
+	c.Flags().StringVar(&archive, "archive", "", "check the archived entries in this `FOLDER`, with those that the server has")
+	c.Flags().StringArrayVar(&kits, "identity", nil, "with --archive: `FILE` with the identity of a recovery kit, - for standard input; may be repeated")
 	trustFlag(c, &trust)
+	c.MarkFlagsMutuallyExclusive("dir", "archive")
+	c.MarkFlagsMutuallyExclusive("deep", "archive")
 	c.MarkFlagsMutuallyExclusive("dir", "deep")
 	c.MarkFlagsMutuallyExclusive("dir", "trust-key")
 	return c
@@ -59,15 +70,18 @@ func trustFlag(c *cobra.Command, trust *bool) {
 
 // auditVerified is what audit verify tells.
 type auditVerified struct {
-	Size       int64         `json:"size"`
-	Root       string        `json:"root"`
-	Deep       bool          `json:"deep"`
-	Rows       int64         `json:"rows,omitempty"`
-	Values     int64         `json:"values,omitempty"`
-	Problems   []api.Finding `json:"problems"`
-	Origin     string        `json:"origin,omitempty"`
-	Key        string        `json:"key,omitempty"`
-	Remembered int64         `json:"remembered_size"` // of the checkpoint that this machine saw before; 0 for none
+	Size     int64         `json:"size"`
+	Root     string        `json:"root"`
+	Deep     bool          `json:"deep"`
+	Rows     int64         `json:"rows,omitempty"`
+	Values   int64         `json:"values,omitempty"`
+	Problems []api.Finding `json:"problems"`
+	Origin   string        `json:"origin,omitempty"`
+	Key      string        `json:"key,omitempty"`
+	Archived int64         `json:"archived,omitempty"`
+	// FromArchive counts the entries that were read from the archive.
+	FromArchive int64 `json:"from_archive,omitempty"`
+	Remembered  int64 `json:"remembered_size"` // of the checkpoint that this machine saw before; 0 for none
 }
 
 func (a *app) auditVerify(ctx context.Context, deep, trust bool) error {
@@ -81,7 +95,7 @@ func (a *app) auditVerify(ctx context.Context, deep, trust bool) error {
 	if err != nil {
 		return err
 	}
-	out := auditVerified{Size: v.Size, Root: v.Root, Deep: v.Deep, Rows: v.Rows, Values: v.Values, Problems: v.Problems}
+	out := auditVerified{Size: v.Size, Root: v.Root, Deep: v.Deep, Rows: v.Rows, Values: v.Values, Problems: v.Problems, Archived: v.Archived}
 	if out.Problems == nil {
 		out.Problems = []api.Finding{}
 	}
@@ -103,6 +117,9 @@ func (a *app) auditVerify(ctx context.Context, deep, trust bool) error {
 			return
 		}
 		_, _ = fmt.Fprintf(w, "%s %d entries, root %s\n", style.Good("sound"), out.Size, out.Root)
+		if out.Archived > 0 {
+			_, _ = fmt.Fprintf(w, "entries 0 to %d are archived, their hashes stand\n", out.Archived-1)
+		}
 		if out.Deep {
 			_, _ = fmt.Fprintf(w, "data   %d rows and %d values are as the log says\n", out.Rows, out.Values)
 		}

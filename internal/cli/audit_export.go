@@ -20,14 +20,20 @@ import (
 
 func (a *app) auditExportCommand() *cobra.Command {
 	var trust bool
+	var archive string
+	var kits []string
 	c := &cobra.Command{
 		Use:   "export DIR",
 		Short: "Copy the whole log into a folder, for checks without a server",
 		Long: `Copies the whole log into a new folder, in the layout of C2SP tlog-tiles, with the signed checkpoint and the key, and checks
 the copy. Anyone with this binary can check it again, without a server: keyturn audit verify --dir DIR --key FILE.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.auditExport(cmd.Context(), args[0], trust) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.auditExport(cmd.Context(), args[0], archive, kits, trust)
+		},
 	}
+	c.Flags().StringVar(&archive, "archive", "", "`FOLDER` with the entries that were archived")
+	c.Flags().StringArrayVar(&kits, "identity", nil, "with --archive: `FILE` with the identity of a recovery kit; may be repeated")
 	trustFlag(c, &trust)
 	return c
 }
@@ -40,7 +46,14 @@ type auditExported struct {
 	Key  string `json:"key"`
 }
 
-func (a *app) auditExport(ctx context.Context, dir string, trust bool) error {
+func (a *app) auditExport(ctx context.Context, dir, archive string, kits []string, trust bool) error {
+	var files *segmentFiles
+	if archive != "" {
+		var err error
+		if files, err = a.segmentFiles(archive, kits); err != nil {
+			return err
+		}
+	}
 	w, err := a.witness(trust)
 	if err != nil {
 		return err
@@ -53,7 +66,7 @@ func (a *app) auditExport(ctx context.Context, dir string, trust bool) error {
 	if err != nil {
 		return err
 	}
-	src := &pagedLog{client: w.client, head: seen.head, progress: term.NewProgress(a.err, "copying the log")}
+	src := &pagedLog{client: w.client, head: seen.head, progress: term.NewProgress(a.err, "copying the log"), archive: files}
 	err = audit.Export(ctx, src, dir, []byte(now.Checkpoint), strings.Join(seen.keys, "\n"))
 	src.progress.Done()
 	if err != nil {
@@ -77,6 +90,8 @@ type pagedLog struct {
 	client   *client.Client
 	head     audit.Head
 	progress *term.Progress
+	archive  *segmentFiles // entries that the server has no more; nil for none
+	archived int64         // that were read from there
 }
 
 // Head implements [audit.Source].
@@ -92,6 +107,12 @@ func (l *pagedLog) Tile(context.Context, int, int64) (audit.Tile, bool, error) {
 // Chunks implements [audit.Source].
 func (l *pagedLog) Chunks(ctx context.Context, from, to int64) iter.Seq2[audit.Chunk, error] {
 	return func(yield func(audit.Chunk, error) bool) {
+		if l.archive != nil && from == 0 {
+			next, on := l.archive.chunks(yield)
+			if from, l.archived = next, next; !on {
+				return
+			}
+		}
 		for from < to {
 			c, err := l.page(ctx, from)
 			if !yield(c, err) || err != nil {

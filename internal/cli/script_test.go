@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/pquerna/otp/totp"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/keyturn/keyturn/client"
 	"github.com/keyturn/keyturn/keyturntest"
 )
 
@@ -20,13 +22,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv("KEYTURN_TEST_AS_PROGRAM") != "" { // the tour of the README calls this program by name
 		os.Exit(Main("test"))
 	}
-	testscript.Main(m, map[string]func(){"keyturn": func() { os.Exit(Main("test")) }})
+	testscript.Main(m, map[string]func(){"keyturn": func() { os.Exit(Main("test")) }, "keyturn-many": many})
 }
 
 // TestScenes runs testdata/*.txtar, each against a server of its own with a first admin. A scene finds KEYTURN_SERVER and
 // KEYTURN_TOKEN, SERVER_DATA (the folder of its data), ADMIN_EMAIL and ADMIN_PASSWORD_FILE, and these commands beside the usual ones:
 //
 //	keyturn ARGS...        the command line
+//	keyturn-many           asks the server a hundred questions
 //	bare-server            replaces the server by one that nobody has set up; there is no token then
 //	stop-server            stops the server
 //	serve-data FOLDER      replaces the server by one on this folder, which is left as it is
@@ -138,5 +141,18 @@ func private(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if info.Mode().Perm() != 0o600 {
 		ts.Fatalf("%s has mode %o", args[0], info.Mode().Perm())
+	}
+}
+
+// many asks the server a hundred questions, so that its log grows.
+func many() {
+	c, err := client.New(os.Getenv("KEYTURN_SERVER"), os.Getenv("KEYTURN_TOKEN"))
+	for range 100 {
+		if err == nil {
+			_, err = c.WhoAmI(context.Background())
+		}
+	}
+	if err != nil {
+		os.Exit(1)
 	}
 }

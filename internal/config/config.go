@@ -46,8 +46,10 @@ type Config struct {
 	BackupEvery      string // these three as package backup reads them; "" is never, and keeping all
 	BackupKeep       string
 	BackupDrillEvery string
+	ArchiveTo        string // where old entries of the log go, "" for a folder in Data, or nowhere with PostgreSQL
 	StreamFolder     string // where streams of the log write files, "" for a folder in Data
 	OutboundAllow    string // networks inside that the server may call
+	TrustedProxies   string // networks of proxies whose X-Forwarded-For is believed
 
 	SkipUpgradeCopy bool // bring the schema forward without a backup before
 }
@@ -128,6 +130,8 @@ func Settings() []Setting {
 			return nil
 		}},
 		{"KEYTURN_OUTBOUND_ALLOW", "", "", false, "networks inside that the server may call for webhooks, single sign-on, key sets and mail, separated by commas: 10.1.0.0/16. Public addresses are always allowed, all others never", func(c *Config, v string) error { c.OutboundAllow = v; return nil }},
+		{"KEYTURN_TRUSTED_PROXIES", "", "", false, "networks of the proxies in front of the server, separated by commas: only from them is X-Forwarded-For believed, and of it the right-most address that is no such proxy. Without it a client is whoever connects", func(c *Config, v string) error { c.TrustedProxies = v; return nil }},
+		{"KEYTURN_AUDIT_ARCHIVE_TO", "", "", false, "where keyturn audit archive puts old entries of the audit log: a folder, file:///folder or s3://BUCKET/PREFIX?region=..., as for backups. Without it, the folder audit-archive in the data folder, and with PostgreSQL nowhere", func(c *Config, v string) error { c.ArchiveTo = v; return nil }},
 		{"KEYTURN_STREAM_FOLDER", "", "", false, "the one folder in which streams of the audit log may write files; without it, the folder streams in the data folder", func(c *Config, v string) error { c.StreamFolder = v; return nil }},
 		{"KEYTURN_LOG_LEVEL", "", "info", false, "debug, info, warn or error", func(c *Config, v string) error {
 			c.LogLevel = v

@@ -23,6 +23,9 @@ const (
 	ClientSecret TokenKind = "ktc_" // proves a machine identity at login
 	SetupToken   TokenKind = "ktu_" // lets the first admin in, once
 	SCIMToken    TokenKind = "ktd_" // a directory that keeps people and groups by SCIM
+	LinkToken    TokenKind = "kti_" // in an invitation and other links that work once
+	ReviewLink   TokenKind = "ktv_" // approves one change set in the name of one reviewer, once
+	CustodyShare TokenKind = "ktg_" // one custodian's share of a break-glass credential
 )
 
 const (
@@ -62,7 +65,7 @@ func CheckToken(token string) (TokenKind, error) {
 	}
 	kind := TokenKind(token[:prefixLen])
 	switch kind {
-	case SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, SCIMToken:
+	case SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, LinkToken, ReviewLink, CustodyShare, SCIMToken:
 	default:
 		return "", bad
 	}

@@ -37,12 +37,14 @@ type Log struct {
 	values Values
 	origin string
 	seeds  func() []sensitive.Value
+	// archive moves old entries elsewhere; nil for never.
+	archive *archiver
 }
 
 // New builds the service; seeds gives those of the log-signing keys of that moment, the primary first. While keys overlap
 // there are two, and both sign.
 func New(db *store.DB, door *guard.Door, values Values, origin string, seeds func() []sensitive.Value) *Log {
-	return &Log{db, door, values, origin, seeds}
+	return &Log{db: db, door: door, values: values, origin: origin, seeds: seeds}
 }
 
 func (l *Log) read(ctx context.Context, what string, work func(guard.Permit) error) error {
@@ -83,7 +85,8 @@ func (l *Log) List(ctx context.Context, f Filter, before int64, limit int) (api.
 		} else if stopped > 0 {
 			out.Next = &stopped
 		}
-		return nil
+		out.Archived, err = l.db.ArchivedEntries(ctx)
+		return err
 	})
 	return out, err
 }
@@ -172,6 +175,9 @@ func (l *Log) Inclusion(ctx context.Context, index int64) (api.InclusionProof, e
 			return fault.New(fault.NotFound, "no entry %d: the log has %d, counted from 0", index, head.Size)
 		}
 		out.Checkpoint = cp
+		if err := l.refuseArchived(ctx, index); err != nil {
+			return err
+		}
 		proof, err := audit.InclusionProof(ctx, l.db.Log(), head.Size, index)
 		if err != nil {
 			return err
@@ -224,6 +230,9 @@ func (l *Log) Page(ctx context.Context, from int64) (api.LogPage, error) {
 			return err
 		}
 		out.Size = size
+		if err := l.refuseArchived(ctx, from); err != nil {
+			return err
+		}
 		to := min(from+pageSize, size)
 		for chunk, err := range l.db.Log().Chunks(ctx, from, to) {
 			if err != nil {

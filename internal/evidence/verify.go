@@ -30,7 +30,7 @@ func (l *Log) Verify(ctx context.Context, deep bool) (api.Verification, error) {
 			return err
 		}
 		out.Checkpoint = cp
-		report, err := audit.Verify(ctx, l.db.Log(), []byte(cp.Checkpoint), cp.Key, func(int64, int64) {})
+		report, err := l.verify(ctx, cp)
 		if err != nil {
 			return err
 		}
@@ -38,10 +38,24 @@ func (l *Log) Verify(ctx context.Context, deep bool) (api.Verification, error) {
 		for _, problem := range report.Problems {
 			out.Problems = append(out.Problems, api.Finding{Index: problem.Index, Text: problem.Text})
 		}
-		if !deep || !report.Sound() {
+		defer func() {
+			if n := len(out.Problems); n > 0 {
+				p.Note("problems", strconv.Itoa(n)) // whoever follows the log hears of it
+			}
+		}()
+		out.Archived = report.Archived
+		if !report.Sound() || !deep && report.Archived == 0 {
 			return nil
 		}
-		return l.deep(ctx, p, &out)
+		logged, err := audit.LastRows(ctx, l.db.Log())
+		if kind := fault.KindOf(err); err != nil && (kind == fault.Internal || kind == fault.Invalid) { // of what is archived: the rest was just read
+			out.Problems = append(out.Problems, api.Finding{Index: -1, Text: fault.As(err).Message})
+			return nil
+		}
+		if err != nil || !deep {
+			return err
+		}
+		return l.deep(ctx, p, logged, &out)
 	})
 	if err != nil && done && len(out.Problems) > 0 {
 		// A log that is damaged at its end takes no entries, and that is just what was asked about: the answer holds no values,
@@ -52,17 +66,25 @@ func (l *Log) Verify(ctx context.Context, deep bool) (api.Verification, error) {
 	return out, err
 }
 
+// verify checks the log, and again when entries were archived under its hands.
+func (l *Log) verify(ctx context.Context, cp api.Checkpoint) (audit.Report, error) {
+	for {
+		report, err := audit.Verify(ctx, l.db.Log(), []byte(cp.Checkpoint), cp.Key, func(int64, int64) {})
+		if err != nil || report.Sound() {
+			return report, err
+		}
+		now, err := l.db.ArchivedEntries(ctx)
+		if err != nil || now == report.Archived {
+			return report, err
+		}
+	}
+}
+
 // deep compares rows with the digests in the log. Rows that were written while it runs are left for the next time.
-func (l *Log) deep(ctx context.Context, p guard.Permit, out *api.Verification) error {
-	before, _, err := l.db.Log().Head(ctx)
+func (l *Log) deep(ctx context.Context, p guard.Permit, logged map[audit.RowKey][32]byte, out *api.Verification) error {
+	before := out.Size
+	err := l.checkIndex(ctx, out)
 	if err != nil {
-		return err
-	}
-	logged, err := audit.LastRows(ctx, l.db.Log())
-	if err != nil {
-		return err
-	}
-	if err := l.checkIndex(ctx, out); err != nil {
 		return err
 	}
 	findings := map[audit.RowKey]string{}

@@ -98,7 +98,9 @@ func (s *Service) begin(ctx context.Context, d *store.Derived, f *follower) erro
 	}
 	position := i.LogSize
 	if f.FromStart {
-		position = 0
+		if position, err = d.ArchivedEntries(ctx); err != nil { // what is archived is not here
+			return err
+		}
 	}
 	return d.BeginFollower(ctx, f.Name, position)
 }

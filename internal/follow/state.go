@@ -51,6 +51,19 @@ func (s *Service) States(ctx context.Context) ([]State, error) {
 	return out, nil
 }
 
+// Handled tells up to which entry all followers have come, by their saved bookmarks: that of the log's end when there are none.
+func (s *Service) Handled(ctx context.Context) (int64, error) {
+	least, _, err := s.db.Log().Head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	rows, err := s.db.Followers(ctx)
+	for _, row := range rows {
+		least = min(least, row.Position)
+	}
+	return least, err
+}
+
 // behind tells how old an entry is, by the times of its chunk.
 func (s *Service) behind(ctx context.Context, index int64) (time.Duration, error) {
 	for c, err := range s.db.Log().Chunks(ctx, index, index+1) {

@@ -157,10 +157,11 @@ func actor(p *domain.Principal) audit.Actor {
 }
 
 func (d *Door) entry(c *Caller, op *Op) *audit.Entry {
+	action, detail := breakGlass(c.Principal, op)
 	return &audit.Entry{
-		At: now(), Action: string(op.Action), Outcome: audit.Allowed, Actor: actor(c.Principal),
+		At: now(), Action: string(action), Outcome: audit.Allowed, Actor: actor(c.Principal),
 		Org: string(c.Principal.Org), Project: string(op.Resource.Project), Env: string(op.Resource.Env), Path: string(op.Resource.Path),
-		Keys: op.Keys, Detail: op.Detail, Address: c.Address, Agent: c.Agent, Request: c.Request, Dialect: c.Dialect,
+		Keys: op.Keys, Detail: detail, Address: c.Address, Agent: c.Agent, Request: c.Request, Dialect: c.Dialect,
 	}
 }
 

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"math"
+	"time"
 
 	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/evidence"
@@ -16,6 +17,8 @@ type Auditor interface {
 	Consistency(ctx context.Context, oldSize int64) (api.ConsistencyProof, error)
 	Page(ctx context.Context, from int64) (api.LogPage, error)
 	Verify(ctx context.Context, deep bool) (api.Verification, error)
+	Archive(ctx context.Context, before time.Time, open bool) (api.Archive, error)
+	Archived(ctx context.Context, from int64) (api.Archive, error)
 }
 
 // Reporter tells how the server stands.
@@ -78,6 +81,13 @@ func auditRoutes() []Route {
 			func(c *call, p *fromParam, _ *none) (api.LogPage, error) { return c.Auditor.Page(c.ctx, p.From) }),
 		with(Route{Method: "POST", Path: "/audit/verify", Auth: Token, Action: "audit.read", Summary: "Verify the whole log, with deep also the data against it.", Example: api.Verification{}},
 			func(c *call, p *deepParam, _ *none) (api.Verification, error) { return c.Auditor.Verify(c.ctx, p.Deep) }),
+		with(Route{Method: "GET", Path: "/audit/archive", Auth: Token, Action: "audit.manage", Summary: "List the archived stretches of the log, oldest first.", Example: api.Archive{}},
+			func(c *call, p *fromParam, _ *none) (api.Archive, error) { return c.Auditor.Archived(c.ctx, p.From) }),
+		with(Route{Method: "POST", Path: "/audit/archive", Auth: Token, Action: "audit.manage", Summary: "Move old entries of the log into the archive; their hashes stay.", MaxBody: smallBody,
+			Example: api.ArchiveRequest{Before: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)}},
+			func(c *call, _ *none, b *api.ArchiveRequest) (api.Archive, error) {
+				return long(c, func() (api.Archive, error) { return c.Auditor.Archive(c.ctx, b.Before, b.Open) })
+			}),
 		with(Route{Method: "GET", Path: "/status", Auth: Token, Action: "instance.read", Summary: "Tell how the server stands.", Example: api.Status{}},
 			func(c *call, _ *none, _ *none) (api.Status, error) { return c.Status.Status(c.ctx) }),
 		with(Route{Method: "GET", Path: "/doctor", Auth: Token, Action: "instance.read", Summary: "Run the production checklist.", Example: api.Checks{}},

@@ -61,6 +61,8 @@ func (rights *Rights) at(action Action, r *Resource) *verdict {
 func (rights *Rights) judge(action Action, r *Resource) *verdict {
 	p := rights.of
 	switch {
+	case p.Method == domain.BreakGlassMethod && !slices.Contains(emergency, action):
+		return &verdict{settled: true, decision: Decision{false, "not in a break-glass session"}}
 	case !inScope(p, action, *r, false):
 		return &verdict{settled: true, decision: Decision{false, "outside the token's scope"}}
 	case slices.Contains(self, action):

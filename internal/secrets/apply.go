@@ -171,9 +171,12 @@ func (d *draft) set(ctx context.Context, c *Change) (Effect, error) {
 		return Effect{}, err
 	}
 	value := c.Value
-	if c.Generate > 0 {
+	if c.Generate > 0 && value == nil {
 		fresh := generate(c.Generate)
 		value = &fresh
+		if d.pin {
+			c.Value = value
+		}
 	}
 	effect := Effect{Path: c.Path, Name: c.Name, Outcome: Same}
 	if s == nil {
@@ -441,8 +444,19 @@ func (d *draft) copy(ctx context.Context, c *Change) (Effect, error) {
 	}
 	a := src.row.Attrs
 	text := string(comment.Reveal())
-	return d.set(ctx, &Change{Verb: Set, Path: c.Path, Name: name, Value: &value, Comment: &text, Attrs: AttributeChange{
-		Owner: &a.Owner, Tags: &a.Tags, Meta: &a.Meta, Public: &a.Public, Cadence: &a.Cadence, ExpiresAt: &a.ExpiresAt, Required: &a.Required, Literal: &a.Literal}})
+	if d.pin && a.Tags == nil { // written down, a pointer to nothing is no pointer, which leaves things as they are
+		a.Tags = []domain.Tag{}
+	}
+	if d.pin && a.Meta == nil {
+		a.Meta = map[string]string{}
+	}
+	made := Change{Verb: Set, Path: c.Path, Name: name, Value: &value, Comment: &text, Attrs: AttributeChange{
+		Owner: &a.Owner, Tags: &a.Tags, Meta: &a.Meta, Public: &a.Public, Cadence: &a.Cadence, ExpiresAt: &a.ExpiresAt, Required: &a.Required, Literal: &a.Literal}}
+	if d.pin {
+		*c = made
+		return d.set(ctx, c)
+	}
+	return d.set(ctx, &made)
 }
 
 // elsewhere finds an environment by words inside the transaction.

@@ -28,6 +28,8 @@ type draft struct {
 	refs map[domain.SecretID][]domain.SecretID
 	// importers keeps who shows a folder, as the draft has it.
 	importers map[domain.FolderID][]seer
+	// pin writes what is made or taken from elsewhere into the changes, so that applying them again gives the same.
+	pin bool
 }
 
 type envDraft struct {

@@ -206,8 +206,5 @@ func (s *Service) Rollback(ctx context.Context, ref EnvRef, o RollbackOptions) (
 	if len(o.Message) > maxMessage {
 		return Committed{}, fault.New(fault.Invalid, "the message is too long: at most %d bytes", maxMessage)
 	}
-	c := &Commit{Message: o.Message, Cause: "rollback", IfRevision: -1, DryRun: o.DryRun}
-	return s.commit(ctx, ref, c, func(ctx context.Context, d *draft) ([]Effect, error) {
-		return (&rollback{d: d, o: o}).run(ctx)
-	})
+	return s.commit(ctx, ref, &request{Rollback: &o})
 }

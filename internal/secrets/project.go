@@ -204,6 +204,9 @@ func (s *Service) DeleteProject(ctx context.Context, name string) error {
 			if err != nil {
 				return err
 			}
+			if err := refuseGuarded(ctx, tx, p, row.ID, func(e store.Environment) bool { return e.DeletedAt == 0 }); err != nil {
+				return err
+			}
 			envs, err := tx.Environments(ctx, row.ID)
 			if err != nil {
 				return err
@@ -276,12 +279,15 @@ func (s *Service) RestoreProject(ctx context.Context, name string) error {
 // PurgeProject destroys the values of a deleted project for good. The log keeps who did it and when.
 func (s *Service) PurgeProject(ctx context.Context, name string) error {
 	return s.onDeletedProject(ctx, policy.ProjectPurge, name, func(tx *store.Tx, p guard.Permit, row store.Project) error {
+		if err := refuseGuarded(ctx, tx, p, row.ID, func(e store.Environment) bool { return e.PurgedAt == 0 }); err != nil {
+			return err
+		}
 		envs, err := tx.Environments(ctx, row.ID)
 		if err != nil {
 			return err
 		}
 		for _, e := range envs {
-			if err := tx.PurgeEnvironment(ctx, e.ID); err != nil {
+			if err := s.purgeEnv(ctx, tx, e); err != nil {
 				return err
 			}
 		}

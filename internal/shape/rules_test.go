@@ -14,7 +14,7 @@ var floors = [...][]string{
 	{"internal/policy", "internal/keyring", "internal/audit", "internal/store"},
 	{"internal/guard", "internal/job"},
 	{"internal/keys", "internal/follow"},
-	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence", "internal/stream", "internal/canary"},
+	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass"},
 	{"internal/rotate", "internal/lease", "internal/sync", "internal/alert"},
 	{"internal/incident"},
 	{"internal/httpkit"},
@@ -31,7 +31,7 @@ var beside = [...]string{"internal/testpg", "internal/testoidc", "internal/tests
 // inside is everything that only makes sense in a process with a database: what the offline half must not need.
 var inside = []string{
 	"internal/policy", "internal/keyring", "internal/audit", "internal/store", "internal/guard", "internal/job", "internal/keys", "internal/follow",
-	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/stream", "internal/canary", "internal/rotate", "internal/lease",
+	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass", "internal/rotate", "internal/lease",
 	"internal/sync", "internal/alert", "internal/incident", "internal/httpkit", "internal/httpapi", "internal/web",
 	"internal/compat", "internal/server",
 }
@@ -79,7 +79,7 @@ var rules = [...]rule{
 		reason: "a driver owns what is peculiar to its system; schedule, state, audit and limits belong to its engine",
 	},
 	{
-		of:     []string{"internal/scan", "internal/runner", "internal/term", "internal/format", "internal/dbuser", "internal/rootkey", "internal/bucket", "internal/outbound", "client"},
+		of:     []string{"internal/scan", "internal/runner", "internal/term", "internal/format", "internal/dbuser", "internal/rootkey", "internal/bucket", "internal/outbound", "internal/login", "client"},
 		never:  inside,
 		reason: "these work without a server and make the command line useful offline; users compile client into their programs",
 	},

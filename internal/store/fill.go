@@ -27,6 +27,8 @@ type Filling struct {
 	texts   map[string]string // INSERT by table and number of rows
 	// left are the rows of tables that no snapshot holds which the log knows of: they must be said to be gone.
 	left map[audit.RowKey]bool
+	// archived counts the entries of which only hashes come.
+	archived int64
 }
 
 // FillOptions say what a filling begins with.
@@ -161,8 +163,15 @@ func (f *Filling) Insert(ctx context.Context, table string, columns []string, ro
 	if err := f.known(ctx, table, columns); err != nil {
 		return err
 	}
-	if table == "audit_chunk" {
+	switch table {
+	case "audit_chunk":
 		return f.log(ctx, columns, rows)
+	case "audit_tile":
+		return f.tiles(ctx, columns, rows)
+	case "audit_segment":
+		if err := f.segments(columns, rows); err != nil {
+			return err
+		}
 	}
 	return f.insert(ctx, table, columns, rows)
 }
@@ -228,6 +237,49 @@ func (f *Filling) known(ctx context.Context, table string, columns []string) err
 	return nil
 }
 
+// segments remembers how much of the log is archived, and what it wrote there.
+func (f *Filling) segments(columns []string, rows [][]any) error {
+	for _, row := range rows {
+		s, err := ArchiveSegmentFrom(columns, row)
+		if err != nil {
+			return err
+		}
+		if s.First != f.archived || s.Count < 1 {
+			return fault.New(fault.Invalid, "what is archived of the audit log has a gap at entry %d", f.archived)
+		}
+		f.archived += s.Count
+		if err := audit.ParseCarry(s.Carry, func(r audit.Row) error { f.noteRow(r); return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tiles takes the leaf hashes of archived entries and computes the tiles of all levels anew.
+func (f *Filling) tiles(ctx context.Context, columns []string, rows [][]any) error {
+	for _, row := range rows {
+		hashes, err := ArchivedLeaves(columns, row, f.tree.Size(), f.archived)
+		if err != nil {
+			return err
+		}
+		done, err := f.tree.AddLeaves(hashes)
+		if err != nil {
+			return err
+		}
+		for _, tile := range done {
+			if err := f.putTile(ctx, tile); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (f *Filling) putTile(ctx context.Context, tile audit.Tile) error {
+	_, err := f.w.exec(ctx, "INSERT INTO audit_tile (level, idx, hashes) VALUES (?, ?, ?)", int64(tile.Level), tile.Index, tile.Hashes)
+	return err
+}
+
 // log appends chunks and computes the tiles that they complete.
 func (f *Filling) log(ctx context.Context, columns []string, rows [][]any) error {
 	for _, row := range rows {
@@ -249,7 +301,7 @@ func (f *Filling) log(ctx context.Context, columns []string, rows [][]any) error
 			}
 		}
 		for _, tile := range f.tree.AddAt(entries, c.FromMS, c.ToMS).Tiles {
-			if _, err := f.w.exec(ctx, "INSERT INTO audit_tile (level, idx, hashes) VALUES (?, ?, ?)", int64(tile.Level), tile.Index, tile.Hashes); err != nil {
+			if err := f.putTile(ctx, tile); err != nil {
 				return err
 			}
 		}
@@ -270,16 +322,20 @@ func (f *Filling) note(entry []byte) error {
 		return fault.Wrap(fault.Invalid, err, "an entry of the audit log cannot be read")
 	}
 	for _, r := range e.Rows {
-		if r.T != backups.name {
-			continue
-		}
-		if key := (audit.RowKey{T: r.T, K: r.K}); r.D == [32]byte{} {
-			delete(f.left, key)
-		} else {
-			f.left[key] = true
-		}
+		f.noteRow(r)
 	}
 	return nil
+}
+
+func (f *Filling) noteRow(r audit.Row) {
+	if r.T != backups.name {
+		return
+	}
+	if key := (audit.RowKey{T: r.T, K: r.K}); r.D == [32]byte{} {
+		delete(f.left, key)
+	} else {
+		f.left[key] = true
+	}
 }
 
 // forget records that the rows that were left out are gone.

@@ -150,9 +150,13 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		personals.digests, persons.digests, identities.digests, clientSecrets.digests, tokens.digests, grants.digests, groups.digests, groupMembers.digests,
 		roles.digests, freezes.digests,
 		keySlots.digests, keyGenerations.digests, keyTurns.digests, instanceSecrets.digests, backups.digests,
-		streams.digests, canaries.digests,
+		streams.digests, canaries.digests, archiveSegments.digests,
+		alertChannels.digests, alertRules.digests,
 		ssoConnections.digests, ssoLinks.digests, scimUsers.digests, scimGroups.digests,
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
+		passkeys.digests,
+		envApprovals.digests, changeSets.digests, changeParts.digests, changeReviews.digests, changeLinks.digests, accessRequests.digests,
+		breakGlasses.digests, breakGlassShares.digests, breakGlassOpenings.digests, breakGlassEntries.digests, breakGlassTasks.digests,
 	}
 	for _, walk := range walks {
 		if err := walk(ctx, q.q, yield); err != nil {

@@ -13,6 +13,8 @@ import (
 // logSource reads the stored log, inside the writer's transaction or outside of it.
 type logSource struct{ q querier }
 
+var _ audit.ArchivedSource = logSource{}
+
 // Log gives the stored log for proofs and verification.
 func (db *DB) Log() audit.Source { return logSource{db} }
 

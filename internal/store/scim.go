@@ -98,21 +98,6 @@ func (f SCIMFilter) groups(connection string) (string, []any) {
 	return "WHERE " + strings.Join(where, " AND "), args
 }
 
-func (q Queries) count(ctx context.Context, text string, args ...any) (int64, error) {
-	rows, err := q.q.query(ctx, text, args...)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	var n int64
-	for rows.Next() {
-		if err := rows.Scan(&n); err != nil {
-			return 0, q.q.classify(err)
-		}
-	}
-	return n, q.q.classify(rows.Err())
-}
-
 // SCIMUsers gives a page of the users of a directory, and how many fit altogether.
 func (q Queries) SCIMUsers(ctx context.Context, connection string, f SCIMFilter, skip, limit int64) ([]SCIMUser, int64, error) {
 	where, args := f.users(connection)

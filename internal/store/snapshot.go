@@ -18,26 +18,39 @@ import (
 // [leftOut]; a test compares both with the schema.
 var copied = []string{
 	"instance", "key_slot", "key_generation", "key_turn", "instance_secret",
-	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant", "halt",
+	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant",
+	"halt",
+	"passkey",
 	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
 	"sso_connection", "sso_link", "scim_user", "scim_group",
-	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
-	"audit_chunk", "follower", "stream", "canary",
+	"commits", "env_approval", "change_set", "change_part", "change_review", "change_link", "access_request",
+	"breakglass", "breakglass_share", "breakglass_opening", "breakglass_entry", "breakglass_task",
+	"folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
+	"audit_segment", "audit_tile", "audit_chunk",
+	"follower", "stream", "canary",
+	"consumer", "alert_channel", "alert_rule", "alert_known",
 }
 
 // leftOut says of every other table why a snapshot does without.
 var leftOut = map[string]string{
 	"schema_migration": "the schema's number stands in the snapshot, and migrations make the tables anew",
-	"audit_tile":       "computed from audit_chunk, so that a wrong one cannot be brought in",
 	"audit_index":      "computed from audit_chunk, for searches only",
 	"feed":             "tells running servers what changed; nobody listens to a copy",
 	"idempotency":      "answers for requests to the instance that was copied, which the copy has not applied",
 	"sso_once":         "answers and codes that are good for minutes, at the instance that was copied",
+	"alert_event":      "what happened to the instance that was copied was told there",
+	"alert_delivery":   "a copy must not send the messages of another instance",
 	"backup":           "a copy must neither count nor delete the backups of another instance",
+
+	"passkey_challenge": "each is good for one ceremony of a few minutes, with the instance that was copied",
 }
 
 // ordered are the tables whose rows must come in an order of their own.
-var ordered = map[string]string{"audit_chunk": "first", "key_slot": "id", "key_generation": "id"}
+var ordered = map[string]string{"audit_segment": "first", "audit_tile": "idx", "audit_chunk": "first", "key_slot": "id", "key_generation": "id"}
+
+// partly says of tables which rows a snapshot holds. Tiles are computed from the entries, so that a wrong one cannot be brought
+// in; of those that are archived only the tiles of leaf hashes are left.
+var partly = map[string]string{"audit_tile": " WHERE level = 0 AND idx * 256 < (SELECT coalesce(max(first + count), 0) FROM audit_segment)"}
 
 // TableInfo is a table of a snapshot.
 type TableInfo struct {
@@ -108,6 +121,9 @@ func (s *Snapshot) begin(ctx context.Context) error {
 		if !slices.Contains(there, name) && s.Schema < NewestSchema() {
 			continue // made by a later migration
 		}
+		if name == "audit_tile" && !slices.Contains(there, "audit_segment") {
+			continue // nothing is archived
+		}
 		columns, err := columnsOf(ctx, s, name)
 		if err != nil {
 			return err
@@ -158,7 +174,7 @@ func (s *Snapshot) Count(ctx context.Context, table string) (int64, error) {
 	if !slices.Contains(copied, table) {
 		return 0, fault.New(fault.Internal, "a snapshot holds no table %s", table)
 	}
-	rows, err := s.query(ctx, "SELECT count(*) FROM "+table)
+	rows, err := s.query(ctx, "SELECT count(*) FROM "+table+partly[table])
 	if err != nil {
 		return 0, err
 	}
@@ -181,7 +197,7 @@ func (s *Snapshot) Rows(ctx context.Context, table string, yield func([]any) err
 		return fault.New(fault.Internal, "a snapshot holds no table %s", table)
 	}
 	columns := s.tables[i].Columns
-	text := "SELECT " + strings.Join(columns, ", ") + " FROM " + table
+	text := "SELECT " + strings.Join(columns, ", ") + " FROM " + table + partly[table]
 	if order, ok := ordered[table]; ok {
 		text += " ORDER BY " + order
 	}

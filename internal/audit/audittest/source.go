@@ -24,9 +24,10 @@ type MemorySource struct {
 	Root   tlog.Hash
 	Stored []audit.Chunk
 	Tiles  map[TileKey][]byte
+	Gone   []audit.Segment // what is archived, oldest first
 }
 
-var _ audit.Source = (*MemorySource)(nil)
+var _ audit.ArchivedSource = (*MemorySource)(nil)
 
 // NewMemorySource makes an empty log.
 func NewMemorySource() *MemorySource {
@@ -44,7 +45,7 @@ func (s *MemorySource) Append(b audit.Batch) {
 
 // Clone copies the log in full, so that the copy can be attacked.
 func (s *MemorySource) Clone() *MemorySource {
-	c := &MemorySource{Size: s.Size, Root: s.Root, Stored: slices.Clone(s.Stored), Tiles: make(map[TileKey][]byte, len(s.Tiles))}
+	c := &MemorySource{Size: s.Size, Root: s.Root, Stored: slices.Clone(s.Stored), Tiles: make(map[TileKey][]byte, len(s.Tiles)), Gone: slices.Clone(s.Gone)}
 	for i := range c.Stored {
 		c.Stored[i].Data = slices.Clone(c.Stored[i].Data)
 	}
@@ -72,4 +73,24 @@ func (s *MemorySource) Chunks(_ context.Context, from, to int64) iter.Seq2[audit
 func (s *MemorySource) Tile(_ context.Context, level int, index int64) (audit.Tile, bool, error) {
 	hashes, ok := s.Tiles[TileKey{level, index}]
 	return audit.Tile{Level: level, Index: index, Hashes: hashes}, ok, nil
+}
+
+// Archived implements [audit.ArchivedSource].
+func (s *MemorySource) Archived(context.Context) (int64, error) {
+	if len(s.Gone) == 0 {
+		return 0, nil
+	}
+	last := s.Gone[len(s.Gone)-1]
+	return last.First + last.Count, nil
+}
+
+// Segments implements [audit.ArchivedSource].
+func (s *MemorySource) Segments(context.Context) iter.Seq2[audit.Segment, error] {
+	return func(yield func(audit.Segment, error) bool) {
+		for _, g := range slices.Backward(s.Gone) {
+			if !yield(g, nil) {
+				return
+			}
+		}
+	}
 }

@@ -39,3 +39,19 @@ CREATE TABLE canary (
   touched    INTEGER NOT NULL     -- how often
 ) STRICT;
 CREATE UNIQUE INDEX canary_hash ON canary (hash) WHERE hash IS NOT NULL;
+
+-- Stretches of the log whose entries were moved into an archive. Their hashes stay in audit_tile, and what the deep verification
+-- needs of them in carry: the last digest of each row that they wrote.
+CREATE TABLE audit_segment (
+  first       INTEGER NOT NULL PRIMARY KEY,
+  count       INTEGER NOT NULL,
+  from_ms     INTEGER NOT NULL,
+  to_ms       INTEGER NOT NULL,
+  place       TEXT NOT NULL,      -- URI of the folder or bucket, without credentials
+  name        TEXT NOT NULL,      -- of the file or object
+  sealed      INTEGER NOT NULL,   -- 1 = to the recovery kits of that time
+  bytes       INTEGER NOT NULL,   -- of the file
+  digest      BLOB NOT NULL,      -- SHA-256 of the file
+  carry       BLOB NOT NULL,
+  archived_at INTEGER NOT NULL
+) STRICT;
