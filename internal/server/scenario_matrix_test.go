@@ -75,6 +75,7 @@ var rows = joinRows(
 	passkeyRows,
 	archiveRows,
 	peopleRows,
+	ssoRows,
 	policyRows,
 	accountRows,
 	approvalRows,
