@@ -173,6 +173,8 @@ type outbox struct {
 	fail error
 }
 
+func (o *outbox) Ready(context.Context) error { return nil }
+
 func (o *outbox) Mail(_ context.Context, to, subject, text string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
