@@ -145,6 +145,8 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.access.SealWith(s.keys)
 	s.access.MailWith(nil, s.o.Config.PublicURL)
+	s.access.CallWith(s.outbound)
+	s.access.IssueAs(s.o.Config.PublicURL)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
@@ -186,6 +188,7 @@ func (s *Server) build(ctx context.Context) error {
 	mux := http.NewServeMux()
 	routes.Register(mux)
 	s.registerHealth(mux)
+	s.registerWellKnown(mux)
 	pages, err := web.New(web.Services{Access: s.access, Secrets: s.secrets, Passkeys: passkeys, Origin: s.o.Config.PublicURL,
 		Development: s.o.Config.Mode == config.Development, Version: s.o.Version})
 	if err != nil {

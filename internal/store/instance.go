@@ -153,6 +153,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		streams.digests, canaries.digests, archiveSegments.digests,
 		alertChannels.digests, alertRules.digests,
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
+		loginMethods.digests, wrappeds.digests, signingOverlaps.digests,
 		passkeys.digests,
 		envApprovals.digests, changeSets.digests, changeParts.digests, changeReviews.digests, changeLinks.digests, accessRequests.digests,
 		breakGlasses.digests, breakGlassShares.digests, breakGlassOpenings.digests, breakGlassEntries.digests, breakGlassTasks.digests,

@@ -25,6 +25,8 @@ var copied = []string{
 	"commits", "env_approval", "change_set", "change_part", "change_review", "change_link", "access_request",
 	"breakglass", "breakglass_share", "breakglass_opening", "breakglass_entry", "breakglass_task",
 	"folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
+	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
+	"login_method", "wrapped", "signing_overlap",
 	"audit_chunk",
 	"follower", "stream", "canary",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
