@@ -29,6 +29,7 @@ var copied = []string{
 	"login_method", "wrapped", "signing_overlap",
 	"audit_chunk",
 	"follower", "stream", "canary",
+	"login_method", "wrapped", "signing_overlap",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
 	"audit_segment", "audit_tile", "audit_chunk", "follower", "stream", "canary",
 }
