@@ -54,9 +54,12 @@ type Principal struct {
 
 // Role is a role somewhere.
 type Role struct {
-	ProjectID string `json:"project_id,omitzero"` // absent: the whole organisation
-	EnvID     string `json:"env_id,omitzero"`     // absent: the whole project
-	Role      string `json:"role"`                // admin, developer, viewer, none
+	ProjectID string     `json:"project_id,omitzero"` // absent: the whole organisation
+	EnvID     string     `json:"env_id,omitzero"`     // absent: the whole project
+	Path      string     `json:"path,omitzero"`       // absent: every folder
+	Role      string     `json:"role"`                // name of a role
+	GroupID   string     `json:"group_id,omitzero"`   // through which it is held
+	ExpiresAt *time.Time `json:"expires_at,omitzero"`
 }
 
 // Scope is the most that a token may do.
@@ -169,22 +172,29 @@ type Users struct {
 
 // GrantRequest gives a role.
 type GrantRequest struct {
-	Kind      string `json:"kind"`             // user or identity
-	Principal string `json:"principal"`        // id, address of a user, name of an identity
+	Kind      string `json:"kind"`             // user, identity or group
+	Principal string `json:"principal"`        // id, address of a user, name of an identity or group
 	Project   string `json:"project,omitzero"` // slug or id; absent: the organisation
 	Env       string `json:"env,omitzero"`     // slug; absent: the project
-	Role      string `json:"role"`             // admin, developer, viewer, none
+	Path      string `json:"path,omitzero"`    // pattern of folders; absent: all
+	Role      string `json:"role"`             // admin, developer, viewer, none, or the name or id of a custom role
+	TTL       string `json:"ttl,omitzero"`     // how long it holds: 2h, 14d; absent: for good
+	Reason    string `json:"reason,omitzero"`
 }
 
 // Grant is a role that was given.
 type Grant struct {
-	ID            string    `json:"id"`
-	PrincipalKind string    `json:"principal_kind"`
-	PrincipalID   string    `json:"principal_id"`
-	ProjectID     string    `json:"project_id,omitzero"`
-	EnvID         string    `json:"env_id,omitzero"`
-	Role          string    `json:"role"`
-	CreatedAt     time.Time `json:"created_at"`
+	ID            string     `json:"id"`
+	PrincipalKind string     `json:"principal_kind"`
+	PrincipalID   string     `json:"principal_id"`
+	ProjectID     string     `json:"project_id,omitzero"`
+	EnvID         string     `json:"env_id,omitzero"`
+	Path          string     `json:"path,omitzero"`
+	Role          string     `json:"role"` // name of a built-in role, or id of a custom one
+	CreatedAt     time.Time  `json:"created_at"`
+	ExpiresAt     *time.Time `json:"expires_at,omitzero"`
+	Reason        string     `json:"reason,omitzero"`
+	Cause         string     `json:"cause,omitzero"` // what gave it, absent: somebody's hand
 }
 
 // Grants is a list of roles that were given.

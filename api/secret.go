@@ -172,6 +172,7 @@ type Located struct {
 	Secret
 	Group    string `json:"group,omitzero"`    // the same for equal values within one answer
 	Replaced bool   `json:"replaced,omitzero"` // only an older version has the value
+	Cause    string `json:"cause,omitzero"`    // why it is due, beside its own attributes
 }
 
 // Found is the answer of due, reuse, search and where.

@@ -164,6 +164,12 @@ func (c *Client) once(ctx context.Context, r request, body []byte, key string, o
 	case len(b) > maxAnswer:
 		return a, fmt.Errorf("the answer of %s is larger than %d bytes", c.base, maxAnswer)
 	}
+	if resp.StatusCode == http.StatusAccepted {
+		var w Waiting
+		if json.Unmarshal(b, &w.Waiting) == nil && w.ChangeSet != nil {
+			return a, &w
+		}
+	}
 	// The decoder's own message may quote what it found, which may be a value.
 	if json.Unmarshal(b, out) != nil {
 		return a, fmt.Errorf("the answer of %s is not what Keyturn says: is it the right address?", c.base)

@@ -17,12 +17,14 @@ import (
 
 // Server is a running server.
 type Server struct {
-	URL      string // http://127.0.0.1:PORT
-	Token    string // of the first admin; empty on a bare server
-	Data     string // folder of its data
-	Email    string // of the first admin
-	Password string
-	stop     func()
+	URL string // http://127.0.0.1:PORT
+	// PublicURL is what browsers open, http://localhost:PORT: passkeys are bound to its host name.
+	PublicURL string
+	Token     string // of the first admin; empty on a bare server
+	Data      string // folder of its data
+	Email     string // of the first admin
+	Password  string
+	stop      func()
 }
 
 // Option changes how a server is started.
@@ -73,25 +75,27 @@ func start(tb testing.TB, options []Option) (*Server, *server.Server) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
 	o := server.Options{Version: "test", LookupEnv: func(string) (string, bool) { return "", false },
-		Config: config.Config{Mode: config.Development, Data: folder, CacheBytes: 16 << 20, OfflineMaxAge: time.Hour, LogLevel: "error",
+		Config: config.Config{Mode: config.Development, Data: folder, CacheBytes: 16 << 20, OfflineMaxAge: time.Hour, LogLevel: "error", PublicURL: "http://localhost:" + port,
 			BackupTo: filepath.Join(folder, "backups")}} // none is made by itself
 	for _, option := range options {
 		option(&o)
 	}
 	inner, err := server.Open(context.Background(), o)
 	if err != nil {
+		_ = l.Close()
 		tb.Fatalf("start the test server: %v", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- inner.Serve(ctx, l) }()
 	stopped := false
-	s := &Server{URL: "http://" + l.Addr().String(), Data: o.Config.Data}
+	s := &Server{URL: "http://" + l.Addr().String(), PublicURL: o.Config.PublicURL, Data: o.Config.Data}
 	s.stop = func() {
 		if stopped {
 			return

@@ -7,6 +7,10 @@
 #   strace          on Linux, to make a system call of a running server fail
 #   softhsm2        an HSM in software; opensc makes the keys in it
 #   swtpm           a TPM 2.0 in software
+#   chromium        a browser for the pages of the console
+#   prometheus-alertmanager  where alerts go
+#   slapd           a directory, for logins by LDAP; ldap-utils looks into it
+#   nodejs, npm     an OpenID provider, for single sign-on; its package is pinned by internal/testoidc/package-lock.json
 #   rsyslog         a syslog server that reads what streams of the audit log send
 set -eu
 
@@ -37,6 +41,12 @@ missing() {
 	have softhsm2-util || echo softhsm2
 	have pkcs11-tool || echo opensc
 	have swtpm || echo swtpm
+	have chromium || have chromium-browser || have google-chrome || echo chromium
+	have prometheus-alertmanager || echo prometheus-alertmanager
+	have slapd || [ -x /usr/sbin/slapd ] || echo slapd
+	have ldapsearch || echo ldap-utils
+	have node || echo nodejs
+	have npm || echo npm
 	have rsyslogd || [ -x /usr/sbin/rsyslogd ] || echo rsyslog
 }
 

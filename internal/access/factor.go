@@ -212,8 +212,12 @@ func (s *Service) RemoveFactor(ctx context.Context, id string) error {
 			if err != nil {
 				return err
 			}
-			if set.MFARequired {
-				return fault.New(fault.Conflict, "the organisation asks for a second factor, and this is your last").WithHint("enrol another one first: keyturn mfa enroll")
+			passkey, err := hasPasskey(ctx, tx.Queries, me.ID)
+			if err != nil {
+				return err
+			}
+			if set.MFARequired && !passkey {
+				return lastFactor()
 			}
 			if err := dropRecovery(ctx, tx, me.ID); err != nil {
 				return err
@@ -240,12 +244,9 @@ func (s *Service) RenewRecoveryCodes(ctx context.Context) ([]sensitive.Value, er
 // in with ends.
 func (s *Service) ResetFactors(ctx context.Context, id domain.UserID) error {
 	return s.manage(ctx, map[string]string{"user": domain.RecordedName(string(id)), "second_factor": "reset"}, func(tx *store.Tx, p guard.Permit) error {
-		row, err := tx.Person(ctx, id)
+		row, err := s.ofOrg(ctx, tx, p, id)
 		if err != nil {
 			return err
-		}
-		if row.Org != p.Org() {
-			return guard.Missing()
 		}
 		if err := s.mayActOn(ctx, tx, p, row); err != nil {
 			return err
@@ -266,6 +267,9 @@ func dropFactors(ctx context.Context, tx *store.Tx, id domain.UserID) error {
 		if err := removeFactor(ctx, tx, &f); err != nil {
 			return err
 		}
+	}
+	if err := dropPasskeys(ctx, tx, id); err != nil {
+		return err
 	}
 	return dropRecovery(ctx, tx, id)
 }

@@ -86,6 +86,11 @@ func (s *Service) DisableIdentity(ctx context.Context, name string, disabled boo
 		if err != nil {
 			return err
 		}
+		if row.Disabled && !disabled {
+			if err := s.mayActAs(ctx, tx.Queries, p, string(row.ID)); err != nil {
+				return err
+			}
+		}
 		row.Disabled = disabled
 		return tx.PutIdentity(ctx, &row)
 	})
@@ -106,6 +111,9 @@ func (s *Service) AddClientSecret(ctx context.Context, name, label string, ttl t
 	err := s.manage(ctx, map[string]string{"identity": domain.RecordedLabel(name), "client_secret": "add"}, func(tx *store.Tx, p guard.Permit) error {
 		i, err := identity(ctx, tx.Queries, p.Org(), name)
 		if err != nil {
+			return err
+		}
+		if err := s.mayActAs(ctx, tx.Queries, p, string(i.ID)); err != nil {
 			return err
 		}
 		hash := domain.TokenHash(string(value.Reveal()))
@@ -166,7 +174,7 @@ func (s *Service) CreateUser(ctx context.Context, email, name string, password s
 	if err != nil {
 		return store.Person{}, err
 	}
-	if err := CheckPassword(password); err != nil {
+	if err := CheckPassword(password, string(address), string(label)); err != nil {
 		return store.Person{}, err
 	}
 	facts := map[string]string{"user": string(address)}
@@ -199,24 +207,6 @@ func (s *Service) Users(ctx context.Context) ([]store.Person, error) {
 		return err
 	})
 	return out, err
-}
-
-// DisableUser ends a person's access at once; enabling is the opposite.
-func (s *Service) DisableUser(ctx context.Context, id domain.UserID, disabled bool) error {
-	return s.manage(ctx, map[string]string{"user": domain.RecordedName(string(id))}, func(tx *store.Tx, p guard.Permit) error {
-		row, err := tx.Person(ctx, id)
-		if err != nil {
-			return err
-		}
-		if row.Org != p.Org() {
-			return guard.Missing()
-		}
-		if disabled && string(id) == p.Principal().ID {
-			return fault.New(fault.Conflict, "you cannot disable yourself").WithHint("ask another admin")
-		}
-		row.Disabled = disabled
-		return tx.PutPerson(ctx, &row)
-	})
 }
 
 // EternalSecrets counts client secrets that never expire by themselves.

@@ -52,6 +52,7 @@ func (s *Service) login(ctx context.Context, account string, check func() (Proof
 	if err := s.attempts.take(c.Address, account); err != nil {
 		return Session{}, s.fail(ctx, op, err)
 	}
+	s.crowd.slow(ctx, c.Address, account)
 	proof, err := check()
 	if err != nil {
 		// A right password without a code is no guess; a wrong code is one.
@@ -64,6 +65,7 @@ func (s *Service) login(ctx context.Context, account string, check func() (Proof
 		return Session{}, s.door.Fail(ctx, op, err)
 	}
 	s.attempts.giveBack(c.Address, account)
+	s.crowd.succeeded(c.Address, account)
 	op.Detail["method"] = proof.Method
 	var out Session
 	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {

@@ -1,6 +1,20 @@
 package access
 
-import "github.com/keyturn/keyturn/internal/store"
+import (
+	"context"
+	"github.com/keyturn/keyturn/internal/policy"
+
+	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/store"
+)
+
+// What a link is good for, in [LinkInfo].
+const (
+	LinkInvite   = store.LinkInvite   // an account of one's own
+	LinkPassword = store.LinkPassword // a new password
+	LinkAddress  = store.LinkAddress  // another address
+)
 
 // What surfaces see of stored rows. They import this package and never the store.
 type (
@@ -12,8 +26,21 @@ type (
 	ClientSecret = store.ClientSecret
 	// User is a person.
 	User = store.Person
+	// InviteRow is a link that works once.
+	InviteRow = store.Invite
 	// Factor is a second factor of a person.
 	Factor = store.SecondFactor
+	// CustomRole is a role that the organisation made; one without an id is built in.
+	CustomRole = store.Role
+	// Group holds users, machines and other groups.
+	Group = store.Group
+	// Freeze says what is frozen, by whom and why.
+	Freeze = store.Freeze
+	// Because is one rule and what it says to a question.
+	Because = policy.Because
 	// GrantRow is a role that was given.
 	GrantRow = store.Grant
 )
+
+// Caller gives who asks.
+func Caller(ctx context.Context) *domain.Principal { return guard.CallerOf(ctx).Principal }

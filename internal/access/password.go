@@ -1,50 +1,69 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"runtime"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/secure/precis"
 
+	"github.com/keyturn/keyturn/internal/access/weak"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
-// Argon2id with 64 MiB, 3 passes and 4 lanes (RFC 9106, second recommended option), four at once: 256 MiB at the most.
+// Argon2id with 64 MiB, 3 passes and 4 lanes (RFC 9106, second recommended option).
 const (
-	argonMemory   = 64 * 1024 // KiB
-	argonTime     = 3
-	argonLanes    = 4
-	argonKey      = 32
-	argonSalt     = 16
-	passwordSlots = 4
+	argonMemory = 64 * 1024 // KiB
+	argonTime   = 3
+	argonLanes  = 4
+	argonKey    = 32
+	argonSalt   = 16
+	// maxSlots bounds the computations at once. The memory of one is garbage when the next begins, so the collector lets about
+	// twice as much stand.
+	maxSlots = 2
 
-	minPassword = 12
+	minPassword = 12   // characters
 	maxPassword = 1024 // bytes; a longer one is not safer and costs hashing
 )
 
-// CheckPassword tells what is wrong with a new password.
-func CheckPassword(p sensitive.Value) error {
-	if n := p.Len(); n < minPassword || n > maxPassword {
-		return fault.New(fault.Invalid, "the password must have %d to %d bytes", minPassword, maxPassword).WithField("/password", "wrong length")
+// passwordSlots is how many computations may run at once: no more than half of the processors are busy with logins, so that
+// reads go on.
+func passwordSlots() int { return max(1, min(maxSlots, runtime.GOMAXPROCS(0)/2)) }
+
+// CheckPassword tells what is wrong with a new password. The words are what a guesser knows about its owner.
+func CheckPassword(p sensitive.Value, words ...string) error {
+	if n := utf8.RuneCount(p.Reveal()); n < minPassword || p.Len() > maxPassword {
+		return fault.New(fault.Invalid, "the password must have %d characters to %d bytes", minPassword, maxPassword).WithField("/password", "wrong length")
 	}
-	if distinct(p.Reveal()) < 5 {
-		return fault.New(fault.Invalid, "the password is too simple").WithField("/password", "fewer than five different characters")
+	prepared, ok := prepare(p)
+	if !ok {
+		return fault.New(fault.Invalid, "the password holds characters that cannot be typed everywhere").WithField("/password", "control characters, or not UTF-8")
+	}
+	defer prepared.Wipe()
+	if weak.Pieces(string(prepared.Reveal()), append(words, "keyturn")...) < weak.MinPieces {
+		return fault.New(fault.Invalid, "the password is one that a guesser tries early").
+			WithField("/password", "common words, names, dates, repetitions, or neighbours on the keyboard").WithHint("take four words that have nothing to do with each other")
 	}
 	return nil
 }
 
-func distinct(b []byte) int {
-	seen := map[byte]bool{}
-	for _, c := range b {
-		seen[c] = true
+// prepare gives the one form of a password that is typed differently on two keyboards (RFC 8265, OpaqueString: NFC, and every
+// blank the ASCII one). It is false for what that form refuses, and then gives the password as it is.
+func prepare(p sensitive.Value) (sensitive.Value, bool) {
+	out, err := precis.OpaqueString.Bytes(p.Reveal())
+	if err != nil || !utf8.Valid(p.Reveal()) {
+		return sensitive.New(bytes.Clone(p.Reveal())), false
 	}
-	return len(seen)
+	return sensitive.New(bytes.Clone(out)), true // unchanged, it is the very password, which stays whole
 }
 
 func (s *Service) derive(ctx context.Context, password sensitive.Value, salt []byte, time, memory uint32, lanes uint8) ([]byte, error) {
@@ -54,7 +73,10 @@ func (s *Service) derive(ctx context.Context, password sensitive.Value, salt []b
 	case <-ctx.Done():
 		return nil, fault.Wrap(fault.Unavailable, ctx.Err(), "too many logins at once").WithHint("try again in a moment")
 	}
-	return argon2.IDKey(password.Reveal(), salt, time, memory, lanes, argonKey), nil
+	prepared, _ := prepare(password) // one that the form refuses was never set, and is stretched all the same: time tells nothing
+	defer prepared.Wipe()
+	s.stretched.Add(1)
+	return argon2.IDKey(prepared.Reveal(), salt, time, memory, lanes, argonKey), nil
 }
 
 // strengthened gives the hash that shall replace a stored one of a password that was just found right, "" where that has the

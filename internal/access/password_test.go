@@ -42,12 +42,42 @@ func TestADamagedHashIsNoWrongPassword(t *testing.T) {
 
 func TestNewPasswordsHaveBounds(t *testing.T) {
 	for password, want := range map[string]bool{
-		"": false, "short": false, "elevenbytes": false, "twelve bytes": true, strings.Repeat("abcde", 204) + "abcd": true, strings.Repeat("abcde", 205): false, "aaaaaaaaaaaaaaaa": false, "abcdabcdabcdabcd": false, "abcdeabcdeabcde": true,
+		"": false, "short": false, "eleven byte": false, "a long test-value": true, "tigers eat 7 pens" + strings.Repeat("x", 1007): true, "tigers eat 7 pens" + strings.Repeat("x", 1008): false,
+		"aaaaaaaaaaaaaaaa": false, "abcdabcdabcdabcd": false, "abcdeabcdeabcde": false, "password1234": false, "ann.example 2026": false, "with a\x00byte of nothing": false, "not \xff UTF-8 at all": false,
+		"прочный пароль": true, "пароль": false,
 	} {
-		if err := CheckPassword(sensitive.FromString(password)); (err == nil) != want {
+		if err := CheckPassword(sensitive.FromString(password), "ann.example@example.test"); (err == nil) != want {
 			t.Errorf("%d bytes: %v", len(password), err)
 		} else if err != nil && password != "" && strings.Contains(err.Error(), password) {
 			t.Errorf("the message repeats it: %v", err)
 		}
+	}
+}
+
+func TestAPasswordTypedOnAnotherKeyboardIsTheSame(t *testing.T) {
+	s := &Service{passwords: make(chan struct{}, 1)}
+	hash, err := s.hashPassword(t.Context(), sensitive.FromString("ein Schlüssel und\u00a0mehr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for password, want := range map[string]bool{"ein Schl\u0075\u0308ssel und mehr": true, "ein Schlussel und mehr": false, "EIN SCHLÜSSEL UND MEHR": false, "ein Schlüssel und mehr\x00": false, "ｅｉｎ Schlüssel und mehr": false} {
+		if ok, err := s.checkPassword(t.Context(), hash, sensitive.FromString(password)); ok != want || err != nil {
+			t.Errorf("%q: %v, %v", password, ok, err)
+		}
+	}
+}
+
+func TestAWeakerHashIsMadeAnew(t *testing.T) {
+	s := &Service{passwords: make(chan struct{}, 1)}
+	right := sensitive.FromString("a long test-value")
+	hash, err := s.hashPassword(t.Context(), right)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fresh, err := s.strengthened(t.Context(), hash, right); fresh != "" || err != nil {
+		t.Errorf("%q, %v", fresh, err)
+	}
+	if fresh, err := s.strengthened(t.Context(), strings.Replace(hash, "t=3", "t=2", 1), right); !strings.HasPrefix(fresh, argonPrefix()) || err != nil {
+		t.Errorf("%q, %v", fresh, err)
 	}
 }

@@ -31,9 +31,15 @@ type Service struct {
 	setup Setup
 
 	passwords chan struct{} // one slot for each argon2id computation that may run at once
+	stretched atomic.Int64  // argon2id computations, so that a test can see that each login costs the same
 	attempts  *attempts
+	crowd     *crowd
 	codes     *codeTries
+	uses      *lastUses
 	keys      *keys.Service // nil until SealWith
+	mailer    Mailer        // nil: links are copied by hand
+	publicURL string        // what links begin with
+	reads     ReadLog       // who has read what
 	// refusals bounds how many refused tokens are recorded in a second; unrecorded counts the rest.
 	refusals   *rate.Limiter
 	unrecorded atomic.Int64
@@ -54,8 +60,8 @@ const maxPrincipals = 100_000
 
 // New builds the service.
 func New(db *store.DB, door *guard.Door, setup Setup) *Service {
-	s := &Service{db: db, door: door, setup: setup, passwords: make(chan struct{}, passwordSlots),
-		attempts: newAttempts(), codes: newCodeTries(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), principals: map[[32]byte]*domain.Principal{}}
+	s := &Service{db: db, door: door, setup: setup, passwords: make(chan struct{}, passwordSlots()),
+		attempts: newAttempts(), crowd: newCrowd(), codes: newCodeTries(), uses: newLastUses(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), principals: map[[32]byte]*domain.Principal{}}
 	db.Hear(s.hear)
 	return s
 }

@@ -56,7 +56,7 @@ func (s *Service) SetUp(ctx context.Context, in SetupInput) (FirstAdmin, error) 
 	if err != nil {
 		return out, err
 	}
-	if err := CheckPassword(in.Password); err != nil {
+	if err := CheckPassword(in.Password, in.Email, in.Name, in.Org); err != nil {
 		return out, err
 	}
 	if in.Name == "" {

@@ -45,6 +45,11 @@ func (s *Service) Authenticate(ctx context.Context, token, address string) (*dom
 	if p.ExpiresAt != 0 && time.Now().UnixMilli() >= p.ExpiresAt {
 		return nil, unknown().WithHint("the token has expired: log in again")
 	}
+	if ok, err := s.alive(ctx, p); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, unknown().WithHint("the session was not used for too long: log in again")
+	}
 	return p, nil
 }
 
@@ -55,7 +60,7 @@ func unknown() *fault.Error {
 func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domain.Principal, error) {
 	if kind, err := domain.CheckToken(token); err != nil {
 		return nil, err
-	} else if kind == domain.ClientSecret || kind == domain.SetupToken {
+	} else if kind != domain.SessionToken && kind != domain.AccessToken && kind != domain.APIToken {
 		return nil, fault.New(fault.Unauthenticated, "this is not an access token").WithHint("log in with it first: keyturn login --client-id ID")
 	}
 	row, err := s.db.TokenByHash(ctx, hash[:])
@@ -71,7 +76,7 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 		return nil, unknown()
 	}
 	if row.RevokedAt != 0 {
-		return nil, unknown()
+		return nil, revoked(row)
 	}
 	name, disabled, err := s.nameOf(ctx, s.db.Queries, row.PrincipalKind, row.PrincipalID)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
@@ -82,15 +87,60 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	}
 	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt,
 		Method: row.Method, AuthAt: row.AuthAt, MFAAt: row.MFAAt, Attributes: row.Attributes}
-	p.Session = row.Kind == domain.SessionToken
-	if err := s.duties(ctx, p); err != nil {
+	if row.Method == domain.BreakGlassMethod { // it has what was prepared, and nothing of its holder's own
+		return p, heldBy(ctx, s.db.Queries, p, row.Attributes[domain.BreakGlassAttribute])
+	}
+	p.Session, p.Idle, p.UsedAt = row.Kind == domain.SessionToken, row.Idle, max(row.LastUsedAt, row.CreatedAt, row.AuthAt, row.MFAAt)
+	if err := s.duties(ctx, p, row); err != nil {
 		return nil, err
 	}
 	if p.Groups, err = groupsOf(ctx, s.db.Queries, row.PrincipalID); err != nil {
 		return nil, err
 	}
-	p.Grants, err = grantsOf(ctx, s.db.Queries, p)
-	return p, err
+	if err := rightsOf(ctx, s.db.Queries, p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// rightsOf loads what somebody was given and makes it quick to ask.
+func rightsOf(ctx context.Context, q store.Queries, p *domain.Principal) error {
+	grants, err := grantsOf(ctx, q, p)
+	if err != nil {
+		return err
+	}
+	return prepareRights(ctx, q, p, grants)
+}
+
+// heldBy loads what something else than the principal was given, in place of his own.
+func heldBy(ctx context.Context, q store.Queries, p *domain.Principal, holder string) error {
+	grants, err := grantsOf(ctx, q, &domain.Principal{ID: holder})
+	if err != nil {
+		return err
+	}
+	return prepareRights(ctx, q, p, grants)
+}
+
+func prepareRights(ctx context.Context, q store.Queries, p *domain.Principal, grants []domain.Grant) error {
+	p.Grants = grants
+	for _, g := range p.Grants {
+		if _, known := p.Roles[g.Role]; known || g.Role.IsBuiltIn() {
+			continue
+		}
+		row, err := q.Role(ctx, domain.RoleID(g.Role))
+		if fault.KindOf(err) == fault.NotFound && err != nil {
+			continue // gone between two questions: it gives nothing
+		}
+		if err != nil {
+			return err
+		}
+		if p.Roles == nil {
+			p.Roles = map[domain.Role]domain.CustomRole{}
+		}
+		p.Roles[g.Role] = domain.CustomRole{Name: row.Name, Rules: row.Rules}
+	}
+	policy.Prepare(p)
+	return nil
 }
 
 // maxGroups bounds the groups of one principal, direct and through others.
@@ -125,7 +175,7 @@ func grantsOf(ctx context.Context, q store.Queries, p *domain.Principal) ([]doma
 	add := func(holder string, via domain.GroupID) error {
 		rows, err := q.GrantsOf(ctx, holder)
 		for _, g := range rows {
-			out = append(out, domain.Grant{Project: g.Project, Env: g.Env, Path: g.Path, Role: g.Role, ExpiresAt: g.ExpiresAt, Via: via})
+			out = append(out, domain.Grant{ID: g.ID, Project: g.Project, Env: g.Env, Path: g.Path, Role: g.Role, ExpiresAt: g.ExpiresAt, Via: via})
 		}
 		return err
 	}
@@ -152,6 +202,10 @@ func (s *Service) nameOf(ctx context.Context, q store.Queries, kind domain.Princ
 // Places finds the ids of a project and of its environments by slug, so that scopes can be written in words.
 type Places interface {
 	Place(ctx context.Context, project string) (domain.ProjectID, map[domain.Slug]domain.EnvID, error)
+	// Tags gives those of a live secret, none when it is not there.
+	Tags(ctx context.Context, project domain.ProjectID, env domain.EnvID, path domain.Path, name domain.SecretName) ([]domain.Tag, error)
+	// Map lists every live project.
+	Map(ctx context.Context) ([]domain.Placed, error)
 }
 
 // TokenInput is what a new token may do and for how long.
@@ -187,7 +241,7 @@ func (s *Service) CreateToken(ctx context.Context, places Places, in TokenInput)
 		scope := domain.Scope{Project: project, Path: t.Path, Verbs: t.Verbs}
 		if t.Env != "*" {
 			id, ok := envs[domain.Slug(t.Env)]
-			if !ok || !s.door.Check(ctx, policy.ProjectRead, policy.Resource{Org: who.Org, Project: project, Env: id}) {
+			if !ok || !s.door.Check(ctx, policy.ProjectRead, policy.Resource{Org: who.Org, Project: project, Env: id, EnvSlug: domain.Slug(t.Env)}) {
 				return store.Token{}, sensitive.Value{}, s.door.Miss(ctx, guard.Op{Action: policy.TokenCreate}, fault.New(fault.NotFound, "no such environment"))
 			}
 			scope.Env = id
@@ -269,7 +323,7 @@ func (s *Service) Refused(ctx context.Context, cause error) error {
 	if fault.KindOf(cause) != fault.Unauthenticated {
 		return cause
 	}
-	return s.fail(ctx, guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"token": "refused"}}, cause)
+	return s.fail(ctx, guard.Op{Action: policy.SessionLogin, Detail: refusedToken(cause)}, cause)
 }
 
 // fail records a failure that anybody can cause as often as he likes.

@@ -28,7 +28,9 @@ func (a *app) auditExportCommand() *cobra.Command {
 		Long: `Copies the whole log into a new folder, in the layout of C2SP tlog-tiles, with the signed checkpoint and the key, and checks
 the copy. Anyone with this binary can check it again, without a server: keyturn audit verify --dir DIR --key FILE.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.auditExport(cmd.Context(), args[0], archive, kits, trust) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.auditExport(cmd.Context(), args[0], archive, kits, trust)
+		},
 	}
 	c.Flags().StringVar(&archive, "archive", "", "`FOLDER` with the entries that were archived")
 	c.Flags().StringArrayVar(&kits, "identity", nil, "with --archive: `FILE` with the identity of a recovery kit; may be repeated")

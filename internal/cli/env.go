@@ -13,7 +13,7 @@ import (
 
 func (a *app) envCommand() *cobra.Command {
 	return groupCommand("env", "Make and change environments",
-		a.envCreate(), a.envList(), a.envShow(), a.envRename(), a.envDelete(), a.envRestore(), a.envPurge())
+		a.envCreate(), a.envList(), a.envShow(), a.envRename(), a.envApproval(), a.envDelete(), a.envRestore(), a.envPurge())
 }
 
 func (a *app) envTable(w io.Writer, envs []api.Env) {

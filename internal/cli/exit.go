@@ -30,6 +30,7 @@ const (
 	exitUnavailable     = 10
 	exitUnsupported     = 11
 	exitCheck           = 12
+	exitWaits           = 13
 	exitInterrupted     = 130 // 128 + SIGINT, as shells say it
 )
 
@@ -48,6 +49,7 @@ const exitHelp = `The exit code tells the kind of failure:
    10  not available now, or the server cannot be reached
    11  the server does not do this
    12  a verification or check found something wrong
+   13  the change waits for the approval of others; nothing was changed yet
   130  interrupted
 
 "keyturn run" gives the exit code of the program that it runs; a program that cannot

@@ -84,7 +84,7 @@ func (a *app) chosen(ctx context.Context) (settings, error) {
 
 // looksSecret tells whether a text holds one of our tokens: the file goes into version control.
 func looksSecret(text string) bool {
-	for _, prefix := range []string{"kts_", "kta_", "ktk_", "ktc_", "ktu_"} {
+	for _, prefix := range []string{"kts_", "kta_", "ktk_", "ktc_", "ktu_", "ktv_", "ktg_"} {
 		if strings.Contains(text, prefix) {
 			return true
 		}

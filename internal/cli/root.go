@@ -89,10 +89,25 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 			root.AddCommand(c)
 		}
 	}
-	add(groupPlaces, a.projectCommand(), a.envCommand(), a.folderCommand(), a.initCommand())
-	add(groupAccess, a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand(), a.mfaCommand(), a.orgCommand())
-	add(groupServer, a.serverCommand(), a.bootstrapCommand(), a.unlockCommand(), a.statusCommand(), a.auditCommand(), a.keysCommand(), a.backupCommand(), a.streamCommand(), a.canaryCommand(), a.doctorCommand())
-	add(groupUse, a.runCommand(), a.importCommand(), a.exportCommand())
+	add(groupPlaces,
+		a.projectCommand(), a.envCommand(), a.folderCommand(), a.initCommand(),
+	)
+	add(groupAccess,
+		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand(),
+		a.mfaCommand(), a.orgCommand(), a.groupsCommand(), a.roleCommand(), a.anyGrantCommand(), a.policyCommand(),
+		a.freezeCommand(), a.killCommand(), a.thawCommand(), a.joinCommand(), a.profileCommand(), a.sessionCommand(),
+		a.leaversCommand(), a.tasksCommand(), a.accessCommand(), a.breakGlassCommand(),
+	)
+	add(groupServer,
+		a.serverCommand(), a.bootstrapCommand(), a.unlockCommand(), a.statusCommand(), a.auditCommand(), a.keysCommand(),
+		a.backupCommand(), a.streamCommand(), a.canaryCommand(), a.doctorCommand(), a.alertCommand(),
+	)
+	add(groupHistory,
+		a.consumersCommand(), a.unusedCommand(), a.readsCommand(), a.changeCommand(),
+	)
+	add(groupUse,
+		a.runCommand(), a.importCommand(), a.exportCommand(),
+	)
 	a.addSecretCommands(add)
 	root.AddCommand(a.versionCommand(), a.completionCommand(), a.exitCodesTopic())
 	a.markStarts(root)
@@ -105,7 +120,7 @@ func (a *app) markStarts(c *cobra.Command) {
 	if run := c.RunE; run != nil {
 		c.RunE = func(cmd *cobra.Command, args []string) error {
 			a.started = true
-			return run(cmd, args)
+			return a.settled(run(cmd, args))
 		}
 	}
 	for _, sub := range c.Commands() {

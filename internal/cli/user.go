@@ -15,8 +15,9 @@ import (
 )
 
 func (a *app) userCommand() *cobra.Command {
-	return groupCommand("user", "Make people's accounts and give them roles",
-		a.userCreate(), a.userList(), a.userSwitch("disable", "Switch a person off; all of his tokens end at once", true),
+	return groupCommand("user", "Invite people, give them roles, and end their access",
+		a.userInvite(), a.userInvites(), a.userUninvite(), a.userCreate(), a.userList(), a.userShow(), a.userAddress(), a.userResetPassword(), a.userResetFactors(),
+		a.userDeactivate(), a.userErase(), a.userSwitch("disable", "Switch a person off; all of his tokens end at once", true),
 		a.userSwitch("enable", "Switch a person on again", false), a.grantCommand("user", a.completeUsers), a.grantsCommand(), a.ungrantCommand())
 }
 

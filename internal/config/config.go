@@ -3,6 +3,7 @@
 package config
 
 import (
+	"net"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -27,6 +28,7 @@ const (
 type Config struct {
 	Mode          Mode
 	Listen        string
+	PublicURL     string // what people open in their browsers, without a path; "" when nobody said
 	Data          string
 	Database      string // PostgreSQL address; "" for SQLite in Data. It may hold a password: never print it.
 	TLSCert       string
@@ -47,6 +49,7 @@ type Config struct {
 	ArchiveTo        string // where old entries of the log go, "" for a folder in Data, or nowhere with PostgreSQL
 	StreamFolder     string // where streams of the log write files, "" for a folder in Data
 	OutboundAllow    string // networks inside that the server may call
+	TrustedProxies   string // networks of proxies whose X-Forwarded-For is believed
 
 	SkipUpgradeCopy bool // bring the schema forward without a backup before
 }
@@ -72,6 +75,7 @@ func Settings() []Setting {
 			return nil
 		}},
 		{"KEYTURN_LISTEN", "listen", "127.0.0.1:8420", false, "address and port to serve on", func(c *Config, v string) error { c.Listen = v; return nil }},
+		{"KEYTURN_PUBLIC_URL", "", "", false, "address that people open in their browsers, such as https://keyturn.example.com: passkeys are bound to its host name, and links in messages begin with it. In development mode http://localhost and the port of KEYTURN_LISTEN when it is not set", setPublicURL},
 		{"KEYTURN_DATA", "data", "keyturn-data", false, "folder of the embedded database and, in development mode, of the root key", func(c *Config, v string) (err error) {
 			c.Data, err = filepath.Abs(v)
 			return err
@@ -126,6 +130,7 @@ func Settings() []Setting {
 			return nil
 		}},
 		{"KEYTURN_OUTBOUND_ALLOW", "", "", false, "networks inside that the server may call for webhooks, single sign-on, key sets and mail, separated by commas: 10.1.0.0/16. Public addresses are always allowed, all others never", func(c *Config, v string) error { c.OutboundAllow = v; return nil }},
+		{"KEYTURN_TRUSTED_PROXIES", "", "", false, "networks of the proxies in front of the server, separated by commas: only from them is X-Forwarded-For believed, and of it the right-most address that is no such proxy. Without it a client is whoever connects", func(c *Config, v string) error { c.TrustedProxies = v; return nil }},
 		{"KEYTURN_AUDIT_ARCHIVE_TO", "", "", false, "where keyturn audit archive puts old entries of the audit log: a folder, file:///folder or s3://BUCKET/PREFIX?region=..., as for backups. Without it, the folder audit-archive in the data folder, and with PostgreSQL nowhere", func(c *Config, v string) error { c.ArchiveTo = v; return nil }},
 		{"KEYTURN_STREAM_FOLDER", "", "", false, "the one folder in which streams of the audit log may write files; without it, the folder streams in the data folder", func(c *Config, v string) error { c.StreamFolder = v; return nil }},
 		{"KEYTURN_LOG_LEVEL", "", "info", false, "debug, info, warn or error", func(c *Config, v string) error {
@@ -136,6 +141,23 @@ func Settings() []Setting {
 			return nil
 		}},
 	}
+}
+
+// setPublicURL takes an origin: https, or http on this machine.
+func setPublicURL(c *Config, v string) error {
+	if v == "" {
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/" {
+		return fault.New(fault.Invalid, "want https://HOST or https://HOST:PORT")
+	}
+	here := u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
+	if u.Scheme != "https" && (u.Scheme != "http" || !here) {
+		return fault.New(fault.Invalid, "want https: browsers refuse passkeys and secure cookies of anything else, except http://localhost")
+	}
+	c.PublicURL = u.Scheme + "://" + strings.ToLower(u.Host)
+	return nil
 }
 
 // RootKeySettings are read by the keyring itself; they stand here for the reference page.
@@ -170,6 +192,14 @@ func Load(getenv func(string) string, flag func(string) (string, bool), readFile
 		}
 		if err := s.set(&c, v); err != nil {
 			return c, fault.New(fault.Invalid, "%s is not valid: %s", where, err)
+		}
+	}
+	if c.PublicURL == "" && c.Mode == Development {
+		if _, port, err := net.SplitHostPort(c.Listen); err == nil {
+			c.PublicURL = "http://localhost:" + port
+			if c.TLSCert != "" {
+				c.PublicURL = "https://localhost:" + port
+			}
 		}
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {

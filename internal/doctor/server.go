@@ -35,6 +35,8 @@ type Facts struct {
 	LogProblem     string
 	EternalSecrets int // client secrets that never expire
 	Backup         Backup
+	AlertChannels  int   // places where alerts are sent
+	DeadAlerts     int64 // messages that could not be sent
 }
 
 // The checklists that the checks come from.
@@ -73,6 +75,8 @@ func Server(f Facts) []api.Check {
 		one("client-secrets", "machine credentials expire", seedTeam, f.EternalSecrets == 0, warn, count(f.EternalSecrets, "client secret")+" never expire", "make new ones with --ttl and revoke these"),
 		{ID: "encrypted-at-rest", Title: "values are encrypted at rest with per-value nonces", Outcome: pass, Source: seedTeam, Evidence: "AES-256-GCM envelopes bound to their place; the database never sees a value"},
 		rotation(f),
+		one("alerts", "somebody is told when something happens", seedDeploy, f.AlertChannels > 0, warn, count(f.AlertChannels, "channel")+" for alerts", "keyturn alert channels add --help"),
+		one("alerts-sent", "messages of alerts arrive", seedDeploy, f.DeadAlerts == 0, warn, count(int(f.DeadAlerts), "message")+" given up", "keyturn alert deliveries --dead"),
 		recoveryKit(f.Backup), backupMade(f.Backup), backupAway(f.Backup), drilled(f.Backup),
 	}
 	return checks

@@ -15,6 +15,7 @@ type (
 	FolderID   string // a folder of an environment
 	SecretID   string // a secret, the same through renames and moves
 	CommitID   string // one atomic change of an environment
+	ChangeID   string // a change set that waits for approval, or waited
 	UserID     string // a person
 	IdentityID string // a machine
 	GroupID    string // a group of users, machines and groups

@@ -37,6 +37,9 @@ type Principal struct {
 	AuthAt, MFAAt int64
 	// Attributes are what the login proved about the holder, such as the repository of a pipeline.
 	Attributes map[string]string
+	// Idle is how long the credential may lie unused before it ends, milliseconds, zero for ever; UsedAt is when it was last known
+	// to be used when the principal was loaded.
+	Idle, UsedAt int64
 	// Roles are the custom roles among the grants, by id. A grant of a role that is neither here nor built in gives nothing.
 	Roles map[Role]CustomRole
 	// Rights is what package policy made of all this, nil before. It belongs to this principal and not to a copy of it.
@@ -59,6 +62,13 @@ func (p *Principal) Proven() int64 {
 	}
 	return max(p.AuthAt, p.MFAAt)
 }
+
+// BreakGlassMethod is the method of sessions of break-glass credentials. BreakGlassAttribute names the opening among their
+// attributes.
+const (
+	BreakGlassMethod    = "break-glass"
+	BreakGlassAttribute = "breakglass"
+)
 
 // Role names a bundle of permissions.
 type Role string

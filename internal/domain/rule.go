@@ -48,3 +48,10 @@ type CustomRole struct {
 	Name  Slug
 	Rules []Rule
 }
+
+// Placed is a project with its live environments by slug.
+type Placed struct {
+	ID   ProjectID
+	Slug Slug
+	Envs map[Slug]EnvID
+}

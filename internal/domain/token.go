@@ -22,6 +22,9 @@ const (
 	APIToken     TokenKind = "ktk_" // made by "token create"
 	ClientSecret TokenKind = "ktc_" // proves a machine identity at login
 	SetupToken   TokenKind = "ktu_" // lets the first admin in, once
+	LinkToken    TokenKind = "kti_" // in an invitation and other links that work once
+	ReviewLink   TokenKind = "ktv_" // approves one change set in the name of one reviewer, once
+	CustodyShare TokenKind = "ktg_" // one custodian's share of a break-glass credential
 )
 
 const (
@@ -61,7 +64,7 @@ func CheckToken(token string) (TokenKind, error) {
 	}
 	kind := TokenKind(token[:prefixLen])
 	switch kind {
-	case SessionToken, AccessToken, APIToken, ClientSecret, SetupToken:
+	case SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, LinkToken, ReviewLink, CustodyShare:
 	default:
 		return "", bad
 	}

@@ -38,6 +38,11 @@ func (l *Log) Verify(ctx context.Context, deep bool) (api.Verification, error) {
 		for _, problem := range report.Problems {
 			out.Problems = append(out.Problems, api.Finding{Index: problem.Index, Text: problem.Text})
 		}
+		defer func() {
+			if n := len(out.Problems); n > 0 {
+				p.Note("problems", strconv.Itoa(n)) // whoever follows the log hears of it
+			}
+		}()
 		out.Archived = report.Archived
 		if !report.Sound() || !deep && report.Archived == 0 {
 			return nil

@@ -6,6 +6,7 @@ package guard
 import (
 	"context"
 	"maps"
+	"time"
 
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/domain"
@@ -53,15 +54,20 @@ type Op struct {
 	// Somewhere asks only that the action is allowed in at least one folder of the environment: the work itself must
 	// then ask [Permit.Can] for each folder.
 	Somewhere bool
-	Keys      []string          // full names, as far as they are known before
-	Detail    map[string]string // small facts for the log, never values
+	// Within asks only that the action is allowed for at least one secret that could be in the folder: the work itself must
+	// then ask [Permit.In] for each secret.
+	Within bool
+	Keys   []string          // full names, as far as they are known before
+	Detail map[string]string // small facts for the log, never values
 }
 
 // Permit shows that the door let somebody in. Only the door makes one that is good for anything.
 type Permit struct {
+	door   *Door
 	caller *Caller
 	entry  *audit.Entry
 	op     *Op
+	facts  policy.Facts // the same for all questions of one call
 }
 
 // Valid tells whether the door made the permit. Functions that touch plaintext refuse the zero Permit.
@@ -75,7 +81,43 @@ func (p Permit) Org() domain.OrgID { return p.caller.Principal.Org }
 
 // Can asks for one more action, for example on the secret that a reference points to.
 func (p Permit) Can(action policy.Action, r policy.Resource) bool {
-	return p.Valid() && policy.Decide(p.caller.Principal, action, r).Allowed && held(p.caller.Principal, action, p.entry.At) == ""
+	return p.Valid() && policy.DecideAt(p.caller.Principal, action, r, p.facts).Allowed && p.stopped(action, r) == nil
+}
+
+// In looks at a folder once, so that each of its secrets can be asked for quickly.
+func (p Permit) In(action policy.Action, r policy.Resource) policy.Folder {
+	if !p.Valid() || p.stopped(action, r) != nil {
+		return policy.Folder{}
+	}
+	return policy.In(p.caller.Principal, action, r, p.facts)
+}
+
+// Reaches tells whether the action is allowed for some secret that could be somewhere in the environment.
+func (p Permit) Reaches(action policy.Action, r policy.Resource) bool {
+	return p.Valid() && policy.ReachesAt(p.caller.Principal, action, r, p.facts) && p.stopped(action, r) == nil
+}
+
+// Facts are the moment and the address that all questions of this call are decided for.
+func (p Permit) Facts() policy.Facts { return p.facts }
+
+// Halted refuses what the caller's roles allow and a freeze stops. To others it says nothing.
+func (p Permit) Halted(action policy.Action, r policy.Resource) error {
+	if policy.In(p.caller.Principal, action, r, p.facts).Some() {
+		return p.stopped(action, r)
+	}
+	return nil
+}
+
+// stopped tells what keeps the caller from an action that his roles allow.
+func (p Permit) stopped(action policy.Action, r policy.Resource) error {
+	_, err := p.door.stopped(p.caller.Principal, action, r, p.entry.At)
+	return err
+}
+
+// Standing refuses an action of the server itself that follows from the call, where a freeze stops it: to spell references
+// anew in another project, for example.
+func (p Permit) Standing(action policy.Action, r policy.Resource) error {
+	return p.door.standing(action, r)
 }
 
 // Names adds full names of secrets to the record.
@@ -115,39 +157,92 @@ func actor(p *domain.Principal) audit.Actor {
 }
 
 func (d *Door) entry(c *Caller, op *Op) *audit.Entry {
+	action, detail := breakGlass(c.Principal, op)
 	return &audit.Entry{
-		At: now(), Action: string(op.Action), Outcome: audit.Allowed, Actor: actor(c.Principal),
+		At: now(), Action: string(action), Outcome: audit.Allowed, Actor: actor(c.Principal),
 		Org: string(c.Principal.Org), Project: string(op.Resource.Project), Env: string(op.Resource.Env), Path: string(op.Resource.Path),
-		Keys: op.Keys, Detail: op.Detail, Address: c.Address, Agent: c.Agent, Request: c.Request, Dialect: c.Dialect,
+		Keys: op.Keys, Detail: detail, Address: c.Address, Agent: c.Agent, Request: c.Request, Dialect: c.Dialect,
 	}
+}
+
+// factsOf gives what a decision may depend on beside who asks for what.
+func factsOf(c *Caller) policy.Facts { return policy.Facts{At: now(), Address: c.Address} }
+
+// decide asks the policy in the width that the question has.
+func decide(c *Caller, op *Op, f policy.Facts) policy.Decision {
+	decision := policy.DecideAt(c.Principal, op.Action, op.Resource, f)
+	switch {
+	case decision.Allowed:
+	case op.Somewhere && policy.ReachesAt(c.Principal, op.Action, op.Resource, f):
+		decision = policy.Decision{Allowed: true, Reason: "somewhere in the environment"}
+	case op.Within && policy.In(c.Principal, op.Action, op.Resource, f).Some():
+		decision = policy.Decision{Allowed: true, Reason: "some secrets of the folder"}
+	}
+	return decision
 }
 
 // admit decides. A refusal is recorded before it is told.
-func (d *Door) admit(c *Caller, op *Op, entry *audit.Entry) error {
-	decision := policy.Decide(c.Principal, op.Action, op.Resource)
-	if op.Somewhere && !decision.Allowed && policy.Reaches(c.Principal, op.Action, op.Resource) {
-		decision = policy.Decision{Allowed: true, Reason: "somewhere in the environment"}
-	}
+func (d *Door) admit(c *Caller, op *Op, entry *audit.Entry) (Permit, error) {
+	facts := factsOf(c)
+	decision := decide(c, op, facts)
 	entry.Reason = decision.Reason
-	reason := ""
+	var halted error
 	if decision.Allowed {
-		if reason = held(c.Principal, op.Action, entry.At); reason == "" {
-			return nil
+		reason, err := d.stopped(c.Principal, op.Action, op.Resource, entry.At)
+		if err == nil {
+			return Permit{d, c, entry, op, facts}, nil
 		}
-		entry.Reason = reason
+		entry.Reason, halted = reason, err
 	}
 	entry.Outcome = audit.Refused
 	if err := d.db.Record(entry); err != nil {
+		return Permit{}, err
+	}
+	if halted != nil {
+		return Permit{}, halted
+	}
+	return Permit{}, refusal(c.Principal, op, facts)
+}
+
+// stopped tells what keeps a caller from an action that his roles allow, for the log and for him: how he proved who he is, or a
+// freeze.
+func (d *Door) stopped(p *domain.Principal, action policy.Action, r policy.Resource, nowMS int64) (reason string, err error) {
+	if reason := held(p, action, nowMS); reason != "" {
+		return reason, heldFault(p, reason)
+	}
+	if err := d.standing(action, r); err != nil {
+		return fault.As(err).Message, err
+	}
+	return "", nil
+}
+
+// standing refuses what a freeze or a kill switch stops, whoever asks.
+func (d *Door) standing(action policy.Action, r policy.Resource) error {
+	changes, reveals := policy.Changes(action), policy.Reveals(action)
+	if !changes && !reveals {
+		return nil
+	}
+	f, ok, err := d.db.Frozen(context.Background(), r.Project)
+	if err != nil {
 		return err
 	}
-	if reason != "" {
-		return heldFault(c.Principal, reason)
+	if !ok || !changes && !f.Kill {
+		return nil
 	}
-	return refusal(c.Principal, op)
+	what, lift := "this project", "an admin of the project lifts it with: keyturn thaw PROJECT"
+	if f.Project == "" {
+		what, lift = "everything on this server", "an admin lifts it with: keyturn thaw --instance"
+	}
+	how := "frozen: nothing changes"
+	if f.Kill {
+		how = "switched off: nothing changes and no value is read"
+	}
+	return fault.New(fault.Denied, "%s is %s, since %s, by %s: %s", what, how, time.UnixMilli(f.At).UTC().Format("2006-01-02 15:04 UTC"), f.ActorName, f.Reason).
+		WithHint("%s", lift)
 }
 
 // refusal hides what the caller may not know of: without the right to see, refused and missing look the same.
-func refusal(p *domain.Principal, op *Op) error {
+func refusal(p *domain.Principal, op *Op, f policy.Facts) error {
 	if p.Kind == domain.Anonymous {
 		return fault.New(fault.Unauthenticated, "this needs a credential").WithHint("log in with: keyturn login")
 	}
@@ -155,8 +250,9 @@ func refusal(p *domain.Principal, op *Op) error {
 	switch {
 	case r.Project == "":
 		return fault.New(fault.Denied, "you may not do this: %s", op.Action).WithHint("ask an admin for a role that allows it")
-	case r.Env == "" && policy.Decide(p, policy.ProjectRead, r).Allowed,
-		r.Env != "" && (policy.Decide(p, policy.SecretList, r).Allowed || r.Path == "" && policy.Reaches(p, policy.SecretList, r)):
+	case r.Env == "" && policy.DecideAt(p, policy.ProjectRead, r, f).Allowed,
+		r.Env != "" && (policy.DecideAt(p, policy.SecretList, r, f).Allowed || r.Path == "" && policy.ReachesAt(p, policy.SecretList, r, f) ||
+			r.Path != "" && r.Name == "" && policy.In(p, policy.SecretList, r, f).Some()):
 		return fault.New(fault.Denied, "you may see this but not do it: %s", op.Action).WithHint("ask an admin of the project for a role that allows it")
 	}
 	return Missing()
@@ -172,10 +268,10 @@ func Missing() *fault.Error {
 func (d *Door) Do(ctx context.Context, op Op, work func(*store.Tx, Permit) error) error {
 	c := CallerOf(ctx)
 	entry := d.entry(c, &op)
-	if err := d.admit(c, &op, entry); err != nil {
+	p, err := d.admit(c, &op, entry)
+	if err != nil {
 		return err
 	}
-	p := Permit{c, entry, &op}
 	return d.db.Write(ctx, entry, func(tx *store.Tx) error {
 		if err := idempotent(ctx, tx, c, &op); err != nil {
 			return err
@@ -188,10 +284,11 @@ func (d *Door) Do(ctx context.Context, op Op, work func(*store.Tx, Permit) error
 func (d *Door) Read(ctx context.Context, op Op, work func(Permit) error) error {
 	c := CallerOf(ctx)
 	entry := d.entry(c, &op)
-	if err := d.admit(c, &op, entry); err != nil {
+	p, err := d.admit(c, &op, entry)
+	if err != nil {
 		return err
 	}
-	err := work(Permit{c, entry, &op})
+	err = work(p)
 	if err != nil {
 		entry.Outcome, entry.Reason = audit.Failed, string(fault.KindOf(err))
 	}
@@ -203,15 +300,33 @@ func (d *Door) Read(ctx context.Context, op Op, work func(Permit) error) error {
 
 // Check decides without a record, for answers that tell nothing but "unchanged" and for filters of lists.
 func (d *Door) Check(ctx context.Context, action policy.Action, r policy.Resource) bool {
-	p := CallerOf(ctx).Principal
-	return policy.Decide(p, action, r).Allowed && held(p, action, now()) == ""
+	c := CallerOf(ctx)
+	return policy.DecideAt(c.Principal, action, r, factsOf(c)).Allowed && d.free(c.Principal, action, r)
+}
+
+// Reaches is [Door.Check] for some secret that could be somewhere in the environment.
+func (d *Door) Reaches(ctx context.Context, action policy.Action, r policy.Resource) bool {
+	c := CallerOf(ctx)
+	return policy.ReachesAt(c.Principal, action, r, factsOf(c)) && d.free(c.Principal, action, r)
+}
+
+// free tells whether nothing stops an action that the caller's roles allow.
+func (d *Door) free(p *domain.Principal, action policy.Action, r policy.Resource) bool {
+	_, err := d.stopped(p, action, r, now())
+	return err == nil
+}
+
+// Stamp changes with the caller's rights: equal stamps mean that he may do the same as before.
+func (d *Door) Stamp(ctx context.Context) uint64 {
+	c := CallerOf(ctx)
+	return policy.Stamp(c.Principal, factsOf(c))
 }
 
 // Miss records that somebody asked for what is not there, and gives the answer that hides it.
 func (d *Door) Miss(ctx context.Context, op Op, cause error) error {
 	c := CallerOf(ctx)
 	if c.Principal.Kind == domain.Anonymous {
-		return refusal(c.Principal, &op)
+		return refusal(c.Principal, &op, factsOf(c))
 	}
 	entry := d.entry(c, &op)
 	entry.Outcome, entry.Reason = audit.Failed, string(fault.KindOf(cause))

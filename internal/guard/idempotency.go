@@ -38,6 +38,7 @@ type Asked struct {
 	Action    policy.Action   `json:"action"`
 	Resource  policy.Resource `json:"resource"`
 	Somewhere bool            `json:"somewhere,omitzero"`
+	Within    bool            `json:"within,omitzero"`
 }
 
 type idempotencyKey struct{}
@@ -64,7 +65,7 @@ func idempotent(ctx context.Context, tx *store.Tx, c *Caller, op *Op) error {
 	} else if fault.KindOf(err) != fault.NotFound {
 		return err
 	}
-	i.applied, i.Asked = true, Asked{op.Action, op.Resource, op.Somewhere}
+	i.applied, i.Asked = true, Asked{op.Action, op.Resource, op.Somewhere, op.Within}
 	return tx.PutIdempotent(ctx, &store.Idempotent{ID: i.ID(c), Request: i.Request(), At: tx.Now()}, idempotencyKept.Milliseconds())
 }
 
@@ -115,5 +116,5 @@ func now() int64 { return time.Now().UnixMilli() }
 
 // AskAgain decides and records a request that was applied before, for whoever wants its answer once more.
 func (d *Door) AskAgain(ctx context.Context, a Asked) error {
-	return d.Read(ctx, Op{Action: a.Action, Resource: a.Resource, Somewhere: a.Somewhere, Detail: map[string]string{"replay": "true"}}, func(Permit) error { return nil })
+	return d.Read(ctx, Op{Action: a.Action, Resource: a.Resource, Somewhere: a.Somewhere, Within: a.Within, Detail: map[string]string{"replay": "true"}}, func(Permit) error { return nil })
 }

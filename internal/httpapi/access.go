@@ -127,10 +127,14 @@ func accessRoutes() []Route {
 			func(c *call, p *idParam, b *api.EnabledRequest) (api.Done, error) {
 				return done(c.access.DisableUser(c.ctx, domain.UserID(p.ID), b.Disabled))
 			}),
-		with(Route{Method: "POST", Path: "/grants", Auth: Token, Action: "access.manage", Summary: "Give a role, in place of the one held in the same place.", MaxBody: smallBody, Status: http.StatusCreated,
+		with(Route{Method: "POST", Path: "/grants", Auth: Token, Action: "access.manage", Summary: "Give a role, for good or for a time; a built-in one for good takes the place of another in the same place.", MaxBody: smallBody, Status: http.StatusCreated,
 			Example: api.GrantRequest{Kind: "identity", Principal: "backend", Project: "shop", Env: "prod", Role: "developer"}},
 			func(c *call, _ *none, b *api.GrantRequest) (api.Grant, error) {
-				row, err := c.access.Grant(c.ctx, c.secrets, access.GrantInput{Kind: domain.PrincipalKind(b.Kind), Principal: b.Principal, Project: b.Project, Env: b.Env, Role: domain.Role(b.Role)})
+				in, err := grantIn(b)
+				if err != nil {
+					return api.Grant{}, err
+				}
+				row, err := c.access.Grant(c.ctx, c.secrets, in)
 				return grantOf(row), err
 			}),
 		with(Route{Method: "GET", Path: "/grants", Auth: Token, Action: "access.read", Summary: "List who was given what.", Example: api.Grants{}},
@@ -161,7 +165,11 @@ func principalOf(p *domain.Principal) api.Principal {
 	out := api.Principal{Kind: string(p.Kind), ID: p.ID, Name: p.Name, Organization: string(p.Org), TokenID: string(p.Token), ExpiresAt: maybe(p.ExpiresAt),
 		Grants: []api.Role{}, Scopes: scopesOf(p.Scopes)}
 	for _, g := range p.Grants {
-		out.Grants = append(out.Grants, api.Role{ProjectID: string(g.Project), EnvID: string(g.Env), Role: string(g.Role)})
+		name := string(g.Role)
+		if c, ok := p.Roles[g.Role]; ok {
+			name = string(c.Name)
+		}
+		out.Grants = append(out.Grants, api.Role{ProjectID: string(g.Project), EnvID: string(g.Env), Path: string(g.Path), Role: name, GroupID: string(g.Via), ExpiresAt: maybe(g.ExpiresAt)})
 	}
 	return out
 }

@@ -24,22 +24,35 @@ func Routes() []Route {
 		backupRoutes(),
 		streamRoutes(),
 		canaryRoutes(),
+		alertRoutes(),
+		consumerRoutes(),
+		passkeyRoutes(),
 		peopleRoutes(),
+		policyRoutes(),
+		inviteRoutes(),
+		accountRoutes(),
+		approvalRoutes(),
+		requestRoutes(),
+		breakGlassRoutes(),
 	)
 }
 
 // Services are what the routes ask.
 type Services struct {
-	Secrets  *secrets.Service
-	Access   *access.Service
-	Auditor  Auditor
-	Status   Reporter
-	Keys     Keys
-	Backups  Backups
-	Streams  Streams
-	Canaries Canaries
-	Offline  time.Duration   // how long clients may serve from a sealed copy
-	Closing  <-chan struct{} // closed when the server begins to stop: streams end then
+	Secrets    *secrets.Service
+	Access     *access.Service
+	Auditor    Auditor
+	Status     Reporter
+	Keys       Keys
+	Backups    Backups
+	Streams    Streams
+	Canaries   Canaries
+	Alerts     Alerts
+	Consumers  Consumers
+	Offline    time.Duration   // how long clients may serve from a sealed copy
+	Closing    <-chan struct{} // closed when the server begins to stop: streams end then
+	Passkeys   *access.Passkeys
+	BreakGlass BreakGlass
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.

@@ -3,12 +3,14 @@ package httpapi
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -106,10 +108,18 @@ func (a *API) handler(r *Route) http.Handler {
 }
 
 func (c *call) finish(r *Route, answer any, err error) {
+	status := r.status()
 	if again, ok := err.(replayed); ok {
+		if c.raw = again.answer; r.Waits && c.names("change_set") {
+			status = http.StatusAccepted
+		}
 		c.w.Header().Set("Idempotency-Replayed", "true")
-		httpkit.WriteBody(c.w, r.status(), again.answer)
+		httpkit.WriteBody(c.w, status, again.answer)
 		return
+	}
+	if waits, ok := errors.AsType[*secrets.Waits](err); ok && r.Waits {
+		status, err = http.StatusAccepted, nil
+		answer = api.Waiting{ChangeSet: ptr(changeOf(waits.Change)), Effects: effectsOf(waits.Effects)}
 	}
 	if err != nil {
 		httpkit.WriteError(c.w, c.r, err)
@@ -126,7 +136,7 @@ func (c *call) finish(r *Route, answer any, err error) {
 		httpkit.WriteError(c.w, c.r, err)
 		return
 	}
-	httpkit.WriteBody(c.w, r.status(), body)
+	httpkit.WriteBody(c.w, status, body)
 }
 
 // identify finds out who is calling.

@@ -62,9 +62,13 @@ func envOf(e secrets.Env) api.Env {
 }
 
 func committedOf(c secrets.Committed) api.Committed {
-	out := api.Committed{ID: string(c.ID), Revision: c.Revision, Effects: make([]api.Effect, 0, len(c.Effects))}
-	for _, e := range c.Effects {
-		out.Effects = append(out.Effects, api.Effect{Path: string(e.Path), Name: string(e.Name), Outcome: string(e.Outcome), Version: e.Version})
+	return api.Committed{ID: string(c.ID), Revision: c.Revision, Effects: effectsOf(c.Effects)}
+}
+
+func effectsOf(all []secrets.Effect) []api.Effect {
+	out := make([]api.Effect, 0, len(all))
+	for _, e := range all {
+		out = append(out, api.Effect{Path: string(e.Path), Name: string(e.Name), Outcome: string(e.Outcome), Version: e.Version})
 	}
 	return out
 }
@@ -78,7 +82,10 @@ func locatedOf(all []secrets.Located) api.Found {
 	out := api.Found{Secrets: make([]api.Located, 0, len(all))}
 	for i := range all {
 		l := &all[i]
-		out.Secrets = append(out.Secrets, api.Located{Project: string(l.Project), Env: string(l.Env), Secret: secretOf(&l.Item), Group: l.Group, Replaced: l.Replaced})
+		out.Secrets = append(out.Secrets, api.Located{Project: string(l.Project), Env: string(l.Env), Secret: secretOf(&l.Item), Group: l.Group, Replaced: l.Replaced, Cause: l.Cause})
+		if l.DueAt != 0 {
+			out.Secrets[i].Secret.DueAt = maybe(l.DueAt)
+		}
 	}
 	return out
 }
@@ -110,7 +117,8 @@ func userOf(u access.User) api.User {
 }
 
 func grantOf(g access.GrantRow) api.Grant {
-	return api.Grant{ID: g.ID, PrincipalKind: string(g.PrincipalKind), PrincipalID: g.PrincipalID, ProjectID: string(g.Project), EnvID: string(g.Env), Role: string(g.Role), CreatedAt: at(g.CreatedAt)}
+	return api.Grant{ID: g.ID, PrincipalKind: string(g.PrincipalKind), PrincipalID: g.PrincipalID, ProjectID: string(g.Project), EnvID: string(g.Env), Path: string(g.Path), Role: string(g.Role),
+		CreatedAt: at(g.CreatedAt), ExpiresAt: maybe(g.ExpiresAt), Reason: g.Reason, Cause: g.Cause}
 }
 
 // commitIn translates the changes of a request.

@@ -159,10 +159,14 @@ func sections() []section {
 		{"Access", "set-up, logins, people, machines, tokens and roles", accessRoutes()},
 		{"Projects", "projects and their environments", projectRoutes()},
 		{"Secrets", "secrets, their history, and what is asked about them", secretRoutes()},
+		{"Approvals", "changes that wait for others", approvalRoutes()},
+		{"Access requests", "roles that somebody asks for, for a time", requestRoutes()},
+		{"Break-glass", "credentials for emergencies, and what is to be done after one was opened", breakGlassRoutes()},
 		{"Log and server", "the audit log with its proofs, and how the server stands", auditRoutes()},
 		{"Keys", "turns of keys, the ways to unlock, and the census", keyRoutes()},
 		{"Watching", "where the log is sent on, and decoys", slices.Concat(streamRoutes(), canaryRoutes())},
 		{"Backups", "sealed copies of the whole instance, and proofs that they can be restored", backupRoutes()},
+		{"Passkeys", "login and confirmation by Web Authentication", passkeyRoutes()},
 	}
 }
 
@@ -202,6 +206,14 @@ func (s *schemas) operation(r *Route, tag string) (*operation, error) {
 		success.Headers = map[string]docHeader{"ETag": {"names the state that the answer was made from", &schema{Type: "string"}}}
 		op.Params = append(op.Params, &docParam{Name: "If-None-Match", In: "header", Description: "ETag of an earlier answer", Schema: &schema{Type: "string"}})
 		op.Responses["304"] = &docAnswer{Description: "nothing has changed since the answer with that ETag; nothing was opened"}
+	}
+	if r.Waits {
+		waiting := reflect.TypeFor[api.Waiting]()
+		c, err := s.content(waiting, sampleOf(waiting), false)
+		if err != nil {
+			return nil, err
+		}
+		op.Responses["202"] = &docAnswer{Description: s.about(waiting), Content: map[string]content{"application/json": c}}
 	}
 	op.Responses[strconv.Itoa(r.status())] = success
 	return op, nil

@@ -65,12 +65,19 @@ func samples() []any {
 	slot := api.KeySlot{ID: sampleSlot, Kind: "file", Source: "env:KEYTURN_ROOT_KEY_FILE", Fingerprint: "0000-0000-0000-0000", KeyID: sampleKey, CreatedAt: day, ProvedAt: day,
 		Unlocked: true, Reachable: true}
 	stream := api.Stream{ID: sampleGrant, Name: "siem", Kind: "webhook", Settings: map[string]string{"url": "https://siem.example.com/keyturn"}, CreatedAt: day, Position: 412}
+	consumer := api.Consumer{Kind: "identity", ID: sampleIdentity, Name: "worker-3", Address: "198.51.100.7", Agent: "keyturn-go", Version: 6, FirstSeen: day, LastSeen: day, Reads: 42}
+	rule := api.AlertRule{ID: "bulk-export", Means: "one principal read many different values in a short time", Enabled: true, Severity: "critical", Threshold: 500, Within: "10m0s", Quiet: "1h0m0s"}
+	channel := api.AlertChannel{ID: sampleGrant, Name: "ops", Kind: "slack", Place: "hooks.slack.com", Settings: map[string]string{}, Severity: "warning", CreatedAt: day, CreatedBy: sampleMail}
+	letter := api.AlertDelivery{ID: sampleGrant, Channel: "ops", Title: "worker-3 read 500 different values or more within 10m0s", State: "sent", Attempts: 1, CreatedAt: day, DoneAt: &day}
 	decoy := api.Canary{ID: sampleGrant, Kind: "token", Place: "laptop cache", CreatedAt: day}
 	turn := api.KeyTurn{ID: sampleTurn, Layer: "project", ProjectID: sampleProject, Project: "shop", Old: sampleOldKey, New: sampleKey, Stage: "moving", Cause: "hand",
 		By: sampleMail, StartedAt: day, Done: 12, Total: 31, PerSecond: 5200}
 	backup := api.Backup{Name: "2026-03-02t09-30-00z-3-5f3a.ktb.age", CreatedAt: day, Bytes: 1482752, Digest: sampleHex, Content: sampleHex, Recipients: []string{"0000-0000-0000-0000"},
 		Schema: 3, Epoch: 3, LogSize: 412, Rows: 930, Secrets: 31, Seconds: 0.4, VerifiedAt: day, Where: "place"}
+	passkey := api.Passkey{ID: sampleKey, Name: "laptop", Transports: []string{"internal"}, CreatedAt: day, LastUsedAt: &later}
 	return []any{
+		api.PasskeyOptions{Options: `{"challenge":"AAEC","rpId":"keyturn.example.test","userVerification":"required"}`},
+		passkey, api.Passkeys{Passkeys: []api.Passkey{passkey}},
 		api.Problem{Type: "https://keyturn.dev/docs/reference/errors#not_found", Title: "Not found", Status: 404, Detail: "no such thing, or no right to see it", Kind: "not_found",
 			Hint: "check project, environment, path and name, and that your token reaches them", Instance: sampleRequest},
 		api.Done{Done: true},
@@ -114,6 +121,13 @@ func samples() []any {
 			Problems: []api.BackupProblem{}},
 		api.Archive{Archived: 200, Segments: []api.ArchiveSegment{{First: 0, Last: 199, From: day, To: day, Place: "s3://backups/keyturn-log", Name: "keyturn.dev-log/segment-0.kts.age", Sealed: true, Bytes: 4096, Digest: sampleHex, ArchivedAt: later}}},
 		stream, api.Streams{Streams: []api.Stream{stream}}, api.StreamMade{Stream: stream, Credential: "whsec_test-value"},
+		rule, api.AlertRules{Rules: []api.AlertRule{rule}}, api.AlertChannels{Channels: []api.AlertChannel{channel}},
+		api.AlertChannelMade{Channel: channel}, letter, api.AlertDeliveries{Deliveries: []api.AlertDelivery{letter}},
+		api.Alerts{Alerts: []api.Alert{{ID: sampleGrant, Rule: "bulk-export", Severity: "critical", Title: letter.Title, Facts: []api.AlertFact{{Name: "who", Value: "worker-3"}}, FirstAt: day, LastAt: day, Count: 3, Told: 3}}},
+		api.Consumers{Place: "shop/prod:/DATABASE_URL", Version: 7, Behind: 1, Consumers: []api.Consumer{consumer}},
+		api.Unused{Days: 90, Secrets: []api.UnusedSecret{{Project: "shop", Env: "prod", Path: "/", Name: "OLD_KEY", ChangedAt: day}}},
+		api.Reads{NotRotated: 1, Reads: []api.Read{{SecretID: sampleSecret, Place: "shop/prod:/DATABASE_URL", Version: 7, Current: 7, LastSeen: day}}},
+		api.FirstReads{Days: 7, Reads: []api.FirstRead{{Place: "shop/prod:/DATABASE_URL", Consumer: consumer}}},
 		api.Canaries{Canaries: []api.Canary{decoy}}, api.CanaryMade{Canary: decoy, Token: "ktk_test-value"},
 		api.Checks{Checks: []api.Check{{ID: "mode", Title: "production mode is set", Outcome: "pass", Evidence: "mode is production"}}},
 	}

@@ -88,7 +88,7 @@ func projectRoutes() []Route {
 				row, err := c.secrets.Env(c.ctx, env(p.Project, p.Env))
 				return envOf(row), err
 			}),
-		with(Route{Method: "PATCH", Path: "/projects/{project}/envs/{env}", Auth: Token, Action: "project.update", Summary: "Rename an environment; references follow.", MaxBody: smallBody, Example: api.RenameRequest{Slug: "production"}},
+		with(Route{Method: "PATCH", Path: "/projects/{project}/envs/{env}", Auth: Token, Action: "project.update", Waits: true, Summary: "Rename an environment; references follow.", MaxBody: smallBody, Example: api.RenameRequest{Slug: "production"}},
 			func(c *call, p *envParams, b *api.RenameRequest) (api.Env, error) {
 				slug, name, err := optionalNames(b)
 				if err != nil {
@@ -97,15 +97,15 @@ func projectRoutes() []Route {
 				row, err := c.secrets.RenameEnv(c.ctx, env(p.Project, p.Env), slug, name)
 				return envOf(row), err
 			}),
-		with(Route{Method: "DELETE", Path: "/projects/{project}/envs/{env}", Auth: Token, Action: "project.delete", Summary: "Delete an environment; nothing is destroyed.", Example: api.Done{Done: true}},
+		with(Route{Method: "DELETE", Path: "/projects/{project}/envs/{env}", Auth: Token, Action: "project.delete", Waits: true, Summary: "Delete an environment; nothing is destroyed.", Example: api.Done{Done: true}},
 			func(c *call, p *envParams, _ *none) (api.Done, error) {
 				return done(c.secrets.DeleteEnv(c.ctx, env(p.Project, p.Env)))
 			}),
-		with(Route{Method: "POST", Path: "/projects/{project}/envs/{env}/restore", Auth: Token, Action: "project.delete", Summary: "Bring a deleted environment back.", Example: api.Done{Done: true}},
+		with(Route{Method: "POST", Path: "/projects/{project}/envs/{env}/restore", Auth: Token, Action: "project.delete", Waits: true, Summary: "Bring a deleted environment back.", Example: api.Done{Done: true}},
 			func(c *call, p *envParams, _ *none) (api.Done, error) {
 				return done(c.secrets.RestoreEnv(c.ctx, env(p.Project, p.Env)))
 			}),
-		with(Route{Method: "POST", Path: "/projects/{project}/envs/{env}/purge", Auth: Token, Action: "project.purge", Summary: "Destroy the values of a deleted environment for good.", Example: api.Done{Done: true}},
+		with(Route{Method: "POST", Path: "/projects/{project}/envs/{env}/purge", Auth: Token, Action: "project.purge", Waits: true, Summary: "Destroy the values of a deleted environment for good.", Example: api.Done{Done: true}},
 			func(c *call, p *envParams, _ *none) (api.Done, error) {
 				return done(c.secrets.PurgeEnv(c.ctx, env(p.Project, p.Env)))
 			}),

@@ -30,6 +30,7 @@ type Route struct {
 	MaxBody int64  // bytes; 0 where no body is taken
 	Example any    // of the body, or of the answer where there is none
 	Status  int    // of success; 0 means 200
+	Waits   bool   // answers 202 with api.Waiting where the change needs the approval of others
 	Stream  bool   // answers with an event stream
 	Content string // answers with a file of this media type; the example tells what is in it
 

@@ -99,7 +99,7 @@ func secretRoutes() []Route {
 					return api.State{Secret: secretOf(&s.Item), Commit: commitOf(s.Commit)}
 				})}, err
 			}),
-		with(Route{Method: "POST", Path: base + "/commits", Auth: Token, Action: "secret.write", Summary: "Change an environment, all or nothing; it gets its next revision.", MaxBody: commitBody,
+		with(Route{Method: "POST", Path: base + "/commits", Auth: Token, Action: "secret.write", Waits: true, Summary: "Change an environment, all or nothing; it gets its next revision.", MaxBody: commitBody,
 			Example: api.CommitRequest{Message: "first values", Changes: []api.Change{{Op: "set", Path: "/backend", Name: "LOG_LEVEL", Value: ptr("info")}}}},
 			func(c *call, p *envParams, b *api.CommitRequest) (api.Committed, error) {
 				in, err := commitIn(b)
@@ -118,7 +118,7 @@ func secretRoutes() []Route {
 				}
 				return out, err
 			}),
-		with(Route{Method: "POST", Path: base + "/rollback", Auth: Token, Action: "secret.write", Summary: "Put an environment, a folder or one secret back to a revision, by a new commit.", MaxBody: smallBody, Example: api.RollbackRequest{To: 4, Path: "/backend"}},
+		with(Route{Method: "POST", Path: base + "/rollback", Auth: Token, Action: "secret.write", Waits: true, Summary: "Put an environment, a folder or one secret back to a revision, by a new commit.", MaxBody: smallBody, Example: api.RollbackRequest{To: 4, Path: "/backend"}},
 			func(c *call, p *envParams, b *api.RollbackRequest) (api.Committed, error) {
 				if !c.names("to") {
 					return api.Committed{}, fault.New(fault.Invalid, "say which revision to go back to").WithField("/to", "missing; 0 is the empty environment")
@@ -134,7 +134,7 @@ func secretRoutes() []Route {
 				out, err := c.secrets.Rollback(c.ctx, env(p.Project, p.Env), o)
 				return committedOf(out), err
 			}),
-		with(Route{Method: "POST", Path: base + "/secrets/purge", Auth: Token, Action: "secret.purge", Summary: "Destroy every version of a deleted secret for good.", MaxBody: smallBody, Example: api.PurgeRequest{Path: "/backend", Name: "OLD"}},
+		with(Route{Method: "POST", Path: base + "/secrets/purge", Auth: Token, Action: "secret.purge", Waits: true, Summary: "Destroy every version of a deleted secret for good.", MaxBody: smallBody, Example: api.PurgeRequest{Path: "/backend", Name: "OLD"}},
 			func(c *call, p *envParams, b *api.PurgeRequest) (api.Done, error) {
 				path, name, err := pathAndName(b.Path, b.Name)
 				if err != nil {
@@ -308,6 +308,10 @@ func diff(c *call, p *diffParams, _ *none) (api.Diff, error) {
 		return api.Diff{}, err
 	}
 	all, err := c.secrets.Diff(c.ctx, p.Project, from, to, path, p.Reveal)
+	return diffOf(all), err
+}
+
+func diffOf(all []secrets.Difference) api.Diff {
 	out := api.Diff{Differences: []api.Difference{}}
 	for _, d := range all {
 		x := api.Difference{Path: string(d.Path), Name: string(d.Name), Outcome: string(d.Outcome)}
@@ -319,7 +323,7 @@ func diff(c *call, p *diffParams, _ *none) (api.Diff, error) {
 		}
 		out.Differences = append(out.Differences, x)
 	}
-	return out, err
+	return out
 }
 
 func sideIn(where, s string) (secrets.Side, error) {

@@ -23,6 +23,7 @@ type Rights struct {
 	projects   map[domain.ProjectID][]*line
 	print      uint64 // of grants and rules
 	tags       bool   // some rule asks for tags
+	secrets    bool   // some rule asks for names or tags
 
 	mu      sync.RWMutex
 	places  map[place]*verdict
@@ -89,6 +90,7 @@ func compile(p *domain.Principal) *Rights {
 				continue
 			}
 			r.tags = r.tags || len(l.tags) > 0
+			r.secrets = r.secrets || l.named()
 			if g.Project == "" {
 				r.everywhere = append(r.everywhere, l)
 			} else {

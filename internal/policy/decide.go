@@ -59,6 +59,8 @@ func (rights *Rights) at(action Action, r *Resource) *verdict {
 func (rights *Rights) judge(action Action, r *Resource) *verdict {
 	p := rights.of
 	switch {
+	case p.Method == domain.BreakGlassMethod && !slices.Contains(emergency, action):
+		return &verdict{settled: true, decision: Decision{false, "not in a break-glass session"}}
 	case !inScope(p, action, *r, false):
 		return &verdict{settled: true, decision: Decision{false, "outside the token's scope"}}
 	case slices.Contains(self, action):
@@ -167,6 +169,11 @@ func (d Folder) Some() bool {
 // AsksTags tells whether some rule of the principal looks at tags, so that they must be known before the question.
 func AsksTags(p *domain.Principal) bool {
 	return p != nil && p.Kind != domain.Anonymous && p.Kind != domain.System && rightsOf(p).tags
+}
+
+// AsksSecrets tells whether some rule of the principal is about some secrets of a folder only.
+func AsksSecrets(p *domain.Principal) bool {
+	return p != nil && p.Kind != domain.Anonymous && p.Kind != domain.System && rightsOf(p).secrets
 }
 
 // Stamp changes when the principal's rights do, also by a condition that holds no more. Equal stamps mean equal rights.

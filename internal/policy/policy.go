@@ -22,6 +22,7 @@ const (
 // The actions on what holds secrets, and on the instance.
 const (
 	SecretPurge   Action = "secret.purge"   // destroy values that were deleted
+	ChangeReview  Action = "change.review"  // approve, reject and comment on changes that wait
 	ProjectRead   Action = "project.read"   // know that it is there
 	ProjectCreate Action = "project.create" // in the organisation
 	ProjectUpdate Action = "project.update" // rename, environments, schema
@@ -29,14 +30,17 @@ const (
 	ProjectPurge  Action = "project.purge"  // destroy
 	ProjectFreeze Action = "project.freeze" // freeze, kill and thaw a project
 
-	AccessRead   Action = "access.read"   // list users, identities, tokens, grants
-	AccessManage Action = "access.manage" // change them
-	TokenCreate  Action = "token.create"  // for oneself, never more than one has
-	TokenRevoke  Action = "token.revoke"  // one's own
+	AccessRead    Action = "access.read"    // list users, identities, tokens, grants
+	AccessManage  Action = "access.manage"  // change them
+	AccessRequest Action = "access.request" // ask for a role, for oneself
+	TokenCreate   Action = "token.create"   // for oneself, never more than one has
+	TokenRevoke   Action = "token.revoke"   // one's own
 
 	AuditRead   Action = "audit.read"   // the log and its proofs
 	AuditIndex  Action = "audit.index"  // make the log's index: the server itself
 	AuditManage Action = "audit.manage" // where the log is sent on and archived, canaries
+	AlertRead   Action = "alert.read"   // rules, channels, what happened and what was sent
+	AlertManage Action = "alert.manage" // change rules and channels, test, send again
 
 	InstanceRead   Action = "instance.read"   // status, doctor, keys
 	InstanceFreeze Action = "instance.freeze" // the same for everything
@@ -45,12 +49,22 @@ const (
 	KeysUnlock     Action = "keys.unlock"     // something was entered while the server was sealed
 	BackupManage   Action = "backup.manage"   // make, verify and drill backups
 
-	SessionLogin Action = "session.login"  // anonymous
-	SessionEnd   Action = "session.end"    // one's own
-	SelfRead     Action = "self.read"      // who am I
-	SetUp        Action = "instance.setup" // anonymous, once
-	SelfManage   Action = "self.manage"    // one's own password, address, name and second factors
-	SelfProve    Action = "self.prove"     // show again who one is, to do dangerous things
+	BreakPrepare Action = "breakglass.prepare" // a credential for emergencies
+	BreakBegin   Action = "breakglass.begin"   // ask its custodians for their shares
+	BreakShare   Action = "breakglass.share"   // enter one
+	BreakOpen    Action = "breakglass.open"    // take the session
+	BreakRead    Action = "breakglass.read"    // see values in it; policy is asked for secret.read
+	BreakClose   Action = "breakglass.close"   // end it
+	BreakReport  Action = "breakglass.report"  // what was done in it
+
+	SessionLogin     Action = "session.login"     // anonymous
+	SessionEnd       Action = "session.end"       // one's own
+	SelfRead         Action = "self.read"         // who am I
+	SetUp            Action = "instance.setup"    // anonymous, once
+	InviteAccept     Action = "invite.accept"     // anonymous: whoever has the link
+	PasskeyChallenge Action = "passkey.challenge" // anonymous
+	SelfManage       Action = "self.manage"       // one's own password, address, name and second factors
+	SelfProve        Action = "self.prove"        // show again who one is, to do dangerous things
 )
 
 // Actions lists every action with what it means, for the reference page.
@@ -63,6 +77,7 @@ var Actions = []struct {
 	{SecretWrite, "commit new values, names, attributes, folders"},
 	{SecretDelete, "delete and restore secrets and folders"},
 	{SecretPurge, "destroy deleted values for good"},
+	{ChangeReview, "comment on changes that wait; approve or reject them where the environment lets one"},
 	{ProjectRead, "see that a project and its environments exist"},
 	{ProjectCreate, "create projects"},
 	{ProjectUpdate, "rename projects, create and change environments"},
@@ -70,11 +85,14 @@ var Actions = []struct {
 	{ProjectPurge, "destroy deleted projects and environments for good"},
 	{AccessRead, "list users, identities, tokens and grants"},
 	{AccessManage, "create and change users, identities and grants, revoke anybody's tokens"},
+	{AccessRequest, "ask for a role for a time"},
 	{TokenCreate, "make tokens that may do no more than oneself"},
 	{TokenRevoke, "revoke one's own tokens"},
 	{AuditRead, "read and verify the audit log"},
 	{AuditIndex, "index the log for searches (the server itself)"},
 	{AuditManage, "send the audit log on, archive it, set canaries"},
+	{AlertRead, "see rules and channels of alerts, what happened and what was sent"},
+	{AlertManage, "change rules and channels of alerts, test them, send again"},
 	{InstanceRead, "see status, keys and the doctor's findings"},
 	{KeysManage, "turn keys, add, test and remove key slots"},
 	{KeysTurn, "work on a turn of a key (the server itself)"},
@@ -82,11 +100,20 @@ var Actions = []struct {
 	{BackupManage, "make, list, verify and drill backups of the whole instance"},
 	{SessionLogin, "log in (nobody yet)"},
 	{SessionEnd, "log out"},
+	{BreakPrepare, "prepare a break-glass credential"},
+	{BreakBegin, "begin to open a break-glass credential (its custodians)"},
+	{BreakShare, "enter a share of a break-glass credential (its custodians)"},
+	{BreakOpen, "take the session of an opened break-glass credential (who began it)"},
+	{BreakRead, "see values under a break-glass credential (recorded in place of secret.read)"},
+	{BreakClose, "close a break-glass credential (who began it, its custodians)"},
+	{BreakReport, "read the report of a break-glass opening (who began it, its custodians)"},
 	{ProjectFreeze, "freeze a project, stop all reads of it, and lift that again"},
 	{InstanceFreeze, "the same for everything on the server"},
 	{SelfRead, "see who one is"},
 	{SelfManage, "change one's own name, password, address and second factors"},
 	{SelfProve, "prove again who one is, before dangerous acts"},
+	{InviteAccept, "use an invitation or another link that works once (whoever has it)"},
+	{PasskeyChallenge, "ask for a challenge to log in with a passkey (nobody yet)"},
 	{SetUp, "create the first admin, once (nobody yet)"},
 }
 
@@ -109,10 +136,13 @@ type Decision struct {
 }
 
 // anonymous is what a caller without a credential may try; set-up and login check their own proofs.
-var anonymous = []Action{SessionLogin, SetUp}
+var anonymous = []Action{SessionLogin, SetUp, InviteAccept, PasskeyChallenge}
 
 // self is what everybody may do with what is his own, whatever his roles.
-var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}
+var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve, AccessRequest, BreakBegin, BreakShare, BreakOpen, BreakClose, BreakReport}
+
+// emergency is all that a break-glass session may do, whatever its role: it changes neither access nor itself.
+var emergency = []Action{SecretList, SecretRead, SecretWrite, SecretDelete, ProjectRead, SelfRead, SessionEnd}
 
 var verbs = map[Action]domain.Verb{
 	SecretList: domain.VerbList, SecretRead: domain.VerbRead, SecretWrite: domain.VerbWrite, SecretDelete: domain.VerbDelete,

@@ -72,7 +72,7 @@ var principals = rapid.Custom(func(t *rapid.T) *domain.Principal {
 // reference says the policy once more, as a set of questions that must all be answered with yes.
 func reference(p *domain.Principal, action policy.Action, r policy.Resource) bool {
 	if p.Kind == domain.Anonymous {
-		return action == policy.SessionLogin || action == policy.SetUp
+		return action == policy.SessionLogin || action == policy.SetUp || action == policy.PasskeyChallenge || action == policy.InviteAccept
 	}
 	if r.Org != p.Org {
 		return false
@@ -199,7 +199,7 @@ func TestAnotherOrganisationIsAlwaysRefused(t *testing.T) {
 		p, r := principals.Draw(t, "principal"), places.Draw(t, "resource")
 		r.Org = "org-2"
 		for _, action := range all {
-			login := p.Kind == domain.Anonymous && (action == policy.SessionLogin || action == policy.SetUp)
+			login := p.Kind == domain.Anonymous && (action == policy.SessionLogin || action == policy.SetUp || action == policy.PasskeyChallenge || action == policy.InviteAccept)
 			if !login && (policy.Decide(p, action, r).Allowed || policy.Reaches(p, action, r)) {
 				t.Fatalf("%s crosses into another organisation", action)
 			}

@@ -75,9 +75,9 @@ func TestEveryRoleMayDoThisAndNothingElse(t *testing.T) {
 		domain.Admin: {
 			policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.SecretPurge, policy.ProjectRead, policy.ProjectCreate,
 			policy.ProjectUpdate, policy.ProjectDelete, policy.ProjectPurge, policy.AccessRead, policy.AccessManage, policy.TokenCreate, policy.TokenRevoke,
-			policy.AuditRead, policy.InstanceRead, policy.SessionLogin, policy.SessionEnd, policy.SelfRead, policy.SetUp,
+			policy.AuditRead, policy.InstanceRead, policy.SessionLogin, policy.SessionEnd, policy.SelfRead, policy.SetUp, policy.PasskeyChallenge, policy.InviteAccept,
 			policy.KeysManage, policy.KeysUnlock, policy.KeysTurn, policy.BackupManage, policy.AuditIndex,
-			policy.AuditManage,
+			policy.AuditManage, policy.AlertRead, policy.AlertManage,
 			policy.ProjectFreeze, policy.InstanceFreeze,
 		},
 		domain.Developer: {policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.ProjectRead, policy.TokenCreate},
@@ -178,7 +178,7 @@ func TestAnonymousOnlyLogsInOrSetsUp(t *testing.T) {
 	} {
 		for level, r := range levels {
 			for _, action := range actions(t) {
-				want := action == policy.SessionLogin || action == policy.SetUp
+				want := action == policy.SessionLogin || action == policy.SetUp || action == policy.PasskeyChallenge || action == policy.InviteAccept
 				if policy.Decide(p, action, r).Allowed != want || policy.Reaches(p, action, r) != want {
 					t.Errorf("anonymous, %s in the %s: want %v", action, level, want)
 				}

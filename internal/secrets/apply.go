@@ -15,17 +15,67 @@ import (
 	"github.com/keyturn/keyturn/internal/store"
 )
 
-// allowed asks the door for one folder. A caller who may not see the folder learns nothing of it.
+// allowed asks the door for a folder as such. A caller who may not see the folder learns nothing of it.
 func (d *draft) allowed(action policy.Action, e *envDraft, path domain.Path) error {
-	r := e.place.resource(path)
-	switch {
-	case d.p.Can(action, r):
+	return d.may(action, e, e.place.resource(path))
+}
+
+// may asks the door for one folder or secret.
+func (d *draft) may(action policy.Action, e *envDraft, r policy.Resource) error {
+	if d.p.Can(action, r) {
 		return nil
-	case d.p.Can(policy.SecretList, r):
-		return fault.New(fault.Denied, "you may see %s in %s but not do this: %s", path, e.place, action).
+	}
+	return d.refused(action, e, r)
+}
+
+func (d *draft) refused(action policy.Action, e *envDraft, r policy.Resource) error {
+	if err := d.p.Halted(action, r); err != nil {
+		return err
+	}
+	what := string(r.Path)
+	if r.Name != "" {
+		what = r.Path.Key(r.Name)
+	}
+	if d.p.Can(policy.SecretList, r) {
+		return fault.New(fault.Denied, "you may see %s in %s but not do this: %s", what, e.place, action).
 			WithHint("ask an admin of the project for a role that allows it")
 	}
 	return guard.Missing()
+}
+
+// mayTouch asks for a secret as it stands in the draft, or for its name when it is not there.
+func (d *draft) mayTouch(action policy.Action, e *envDraft, path domain.Path, name domain.SecretName, s *secretDraft) error {
+	if s == nil {
+		return d.may(action, e, e.place.secret(path, name, nil))
+	}
+	return d.may(action, e, e.place.secret(path, name, s.row.Attrs.Tags))
+}
+
+// mayAll asks for a folder, all below it and every secret in them; then, for a move, for the same under the new path.
+func (d *draft) mayAll(ctx context.Context, action policy.Action, from, to domain.Path) error {
+	for _, f := range d.home.below(from) {
+		places := []domain.Path{f.row.Path, f.row.Path.Rebase(from, to)}
+		for _, path := range places {
+			if err := d.allowed(action, d.home, path); err != nil {
+				return err
+			}
+		}
+		if !policy.AsksSecrets(d.p.Principal()) {
+			continue
+		}
+		all, err := d.live(ctx, d.home, f)
+		if err != nil {
+			return err
+		}
+		for _, s := range all {
+			for _, path := range places {
+				if err := d.mayTouch(action, d.home, path, s.row.Name, s); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // apply does one change.
@@ -35,13 +85,8 @@ func (d *draft) apply(ctx context.Context, c *Change) (Effect, error) {
 	case Delete, Restore, FolderDelete, FolderRestore:
 		action = policy.SecretDelete
 	}
-	if err := d.allowed(action, d.home, c.Path); err != nil {
+	if err := d.mayApply(ctx, action, c); err != nil {
 		return Effect{}, err
-	}
-	if c.ToPath != "" {
-		if err := d.allowed(policy.SecretWrite, d.home, c.ToPath); err != nil {
-			return Effect{}, err
-		}
 	}
 	if err := d.bind(ctx, c); err != nil {
 		return Effect{}, err
@@ -75,6 +120,47 @@ func (d *draft) apply(ctx context.Context, c *Change) (Effect, error) {
 	return Effect{}, fault.New(fault.Invalid, "no such change: want set, delete, restore, rename, move, copy or one of folder.*")
 }
 
+// mayApply asks for what a change names. Rules on tags are asked again where the secret is known.
+func (d *draft) mayApply(ctx context.Context, action policy.Action, c *Change) error {
+	switch c.Verb {
+	case FolderCreate, FolderImports, FolderRequired, FolderRestore:
+		return d.allowed(action, d.home, c.Path)
+	case FolderDelete, FolderMove:
+		to := c.Path
+		if c.ToPath != "" {
+			to = c.ToPath
+			if err := d.allowed(action, d.home, to); err != nil {
+				return err
+			}
+		}
+		if err := d.allowed(action, d.home, c.Path); err != nil {
+			return err
+		}
+		return d.mayAll(ctx, action, c.Path, to)
+	}
+	if at := d.home.place.resource(c.Path); !d.p.In(action, at).Some() {
+		return d.refused(action, d.home, at)
+	}
+	if to := d.home.place.resource(c.ToPath); c.ToPath != "" && !d.p.In(policy.SecretWrite, to).Some() {
+		return d.refused(policy.SecretWrite, d.home, to)
+	}
+	if action != policy.SecretWrite || c.Verb == Copy {
+		return nil
+	}
+	f := d.home.byPath[c.Path] // before anything is looked up for the sake of references
+	if f == nil {
+		if c.Verb == Set {
+			return nil // asked when it is made
+		}
+		return d.mayTouch(action, d.home, c.Path, c.Name, nil)
+	}
+	s, err := d.secret(ctx, d.home, f, c.Name)
+	if err != nil || s == nil && c.Verb == Set {
+		return err
+	}
+	return d.mayTouch(action, d.home, c.Path, c.Name, s)
+}
+
 func (d *draft) set(ctx context.Context, c *Change) (Effect, error) {
 	f, err := d.home.folder(c.Path, true)
 	if err != nil {
@@ -85,14 +171,20 @@ func (d *draft) set(ctx context.Context, c *Change) (Effect, error) {
 		return Effect{}, err
 	}
 	value := c.Value
-	if c.Generate > 0 {
+	if c.Generate > 0 && value == nil {
 		fresh := generate(c.Generate)
 		value = &fresh
+		if d.pin {
+			c.Value = value
+		}
 	}
 	effect := Effect{Path: c.Path, Name: c.Name, Outcome: Same}
 	if s == nil {
 		if value == nil {
-			return Effect{}, fault.New(fault.NotFound, "no secret %s in %s", c.Path.Key(c.Name), d.home.place)
+			if err := d.mayTouch(policy.SecretWrite, d.home, c.Path, c.Name, nil); err != nil {
+				return Effect{}, err
+			}
+			return Effect{}, d.notThere(c.Path, c.Name)
 		}
 		s = d.create(f, c.Name)
 		effect.Outcome = Added
@@ -100,6 +192,10 @@ func (d *draft) set(ctx context.Context, c *Change) (Effect, error) {
 	attrs := s.row.Attrs
 	if err := c.Attrs.apply(&attrs); err != nil {
 		return Effect{}, fmt.Errorf("%s: %w", c.Path.Key(c.Name), err)
+	}
+	// What it becomes must be the caller's to write as well: a tag takes a secret out of one rule and into another.
+	if err := d.may(policy.SecretWrite, d.home, d.home.place.secret(c.Path, c.Name, attrs.Tags)); err != nil {
+		return Effect{}, err
 	}
 	if value != nil && (s.old == nil && s.value == nil || !d.sameValue(s, *value)) {
 		s.value, s.authored = value, true
@@ -197,14 +293,25 @@ func (d *draft) find(ctx context.Context, path domain.Path, name domain.SecretNa
 	}
 	s, err := d.secret(ctx, d.home, f, name)
 	if err == nil && s == nil {
-		err = fault.New(fault.NotFound, "no secret %s in %s", path.Key(name), d.home.place)
+		err = d.notThere(path, name)
 	}
 	return f, s, err
+}
+
+// notThere says that there is no secret, in words that somebody from whom tags hide some cannot tell from a refusal.
+func (d *draft) notThere(path domain.Path, name domain.SecretName) error {
+	if policy.AsksTags(d.p.Principal()) || !d.p.Can(policy.SecretList, d.home.place.secret(path, name, nil)) {
+		return guard.Missing()
+	}
+	return fault.New(fault.NotFound, "no secret %s in %s", path.Key(name), d.home.place)
 }
 
 func (d *draft) delete(ctx context.Context, c *Change) (Effect, error) {
 	f, s, err := d.find(ctx, c.Path, c.Name)
 	if err != nil {
+		return Effect{}, err
+	}
+	if err := d.mayTouch(policy.SecretDelete, d.home, c.Path, c.Name, s); err != nil {
 		return Effect{}, err
 	}
 	d.remove(d.home, f, s)
@@ -221,6 +328,11 @@ func (d *draft) restore(ctx context.Context, c *Change) (Effect, error) {
 	f, err := d.home.folder(c.Path, false)
 	if err != nil {
 		return Effect{}, err
+	}
+	if !policy.AsksTags(d.p.Principal()) { // else the name alone does not tell
+		if err := d.mayTouch(policy.SecretDelete, d.home, c.Path, c.Name, nil); err != nil {
+			return Effect{}, err
+		}
 	}
 	if taken, err := d.secret(ctx, d.home, f, c.Name); err != nil {
 		return Effect{}, err
@@ -243,6 +355,9 @@ func (d *draft) restore(ctx context.Context, c *Change) (Effect, error) {
 	}
 	for _, row := range gone { // newest deletion first
 		if here[row.Folder] && row.Name == c.Name {
+			if err := d.may(policy.SecretDelete, d.home, d.home.place.row(c.Path, &row)); err != nil {
+				return Effect{}, err
+			}
 			s := d.home.adopt(row)
 			s.row.Folder = f.row.ID
 			d.revive(f, s)
@@ -262,6 +377,9 @@ func (d *draft) revive(f *folderDraft, s *secretDraft) {
 func (d *draft) move(ctx context.Context, c *Change, to domain.Path, name domain.SecretName) (Effect, error) {
 	f, s, err := d.find(ctx, c.Path, c.Name)
 	if err != nil {
+		return Effect{}, err
+	}
+	if err := d.mayTouch(policy.SecretWrite, d.home, to, name, s); err != nil {
 		return Effect{}, err
 	}
 	target, err := d.home.folder(to, true)
@@ -290,8 +408,8 @@ func (d *draft) copy(ctx context.Context, c *Change) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
-	if err := d.allowed(policy.SecretRead, from, c.From.Path); err != nil {
-		return Effect{}, err
+	if !d.p.In(policy.SecretRead, from.place.resource(c.From.Path)).Some() {
+		return Effect{}, d.refused(policy.SecretRead, from, from.place.resource(c.From.Path))
 	}
 	f, err := from.folder(c.From.Path, false)
 	if err != nil {
@@ -300,6 +418,12 @@ func (d *draft) copy(ctx context.Context, c *Change) (Effect, error) {
 	src, err := d.secret(ctx, from, f, c.From.Name)
 	if err != nil {
 		return Effect{}, err
+	}
+	if err := d.mayTouch(policy.SecretRead, from, c.From.Path, c.From.Name, src); err != nil && (src != nil || !policy.AsksTags(d.p.Principal())) {
+		return Effect{}, err
+	}
+	if src == nil && policy.AsksTags(d.p.Principal()) {
+		return Effect{}, guard.Missing()
 	}
 	if src == nil {
 		return Effect{}, fault.New(fault.NotFound, "no secret %s in %s", c.From.Path.Key(c.From.Name), from.place)
@@ -320,8 +444,19 @@ func (d *draft) copy(ctx context.Context, c *Change) (Effect, error) {
 	}
 	a := src.row.Attrs
 	text := string(comment.Reveal())
-	return d.set(ctx, &Change{Verb: Set, Path: c.Path, Name: name, Value: &value, Comment: &text, Attrs: AttributeChange{
-		Owner: &a.Owner, Tags: &a.Tags, Meta: &a.Meta, Public: &a.Public, Cadence: &a.Cadence, ExpiresAt: &a.ExpiresAt, Required: &a.Required, Literal: &a.Literal}})
+	if d.pin && a.Tags == nil { // written down, a pointer to nothing is no pointer, which leaves things as they are
+		a.Tags = []domain.Tag{}
+	}
+	if d.pin && a.Meta == nil {
+		a.Meta = map[string]string{}
+	}
+	made := Change{Verb: Set, Path: c.Path, Name: name, Value: &value, Comment: &text, Attrs: AttributeChange{
+		Owner: &a.Owner, Tags: &a.Tags, Meta: &a.Meta, Public: &a.Public, Cadence: &a.Cadence, ExpiresAt: &a.ExpiresAt, Required: &a.Required, Literal: &a.Literal}}
+	if d.pin {
+		*c = made
+		return d.set(ctx, c)
+	}
+	return d.set(ctx, &made)
 }
 
 // elsewhere finds an environment by words inside the transaction.
@@ -475,8 +610,14 @@ func (d *draft) restoreFolder(ctx context.Context, c *Change) (Effect, error) {
 		f.row.Deleted = 0
 		d.home.byPath[f.row.Path], d.home.byID[f.row.ID] = f, f
 		d.home.changeFolder(f)
+		if err := d.allowed(policy.SecretDelete, d.home, f.row.Path); err != nil {
+			return Effect{}, err
+		}
 		for _, row := range gone {
 			if row.Folder == f.row.ID && row.Deleted == when {
+				if err := d.may(policy.SecretDelete, d.home, d.home.place.row(f.row.Path, &row)); err != nil {
+					return Effect{}, err
+				}
 				d.revive(f, d.home.adopt(row))
 			}
 		}

@@ -72,6 +72,9 @@ func (c AttributeChange) apply(a *domain.Attributes) error {
 	assign(&a.Owner, c.Owner)
 	assign(&a.Tags, c.Tags)
 	assign(&a.Meta, c.Meta)
+	if len(a.Meta) == 0 {
+		a.Meta = nil
+	}
 	assign(&a.Public, c.Public)
 	assign(&a.ExpiresAt, c.ExpiresAt)
 	assign(&a.Required, c.Required)

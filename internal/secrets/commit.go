@@ -5,81 +5,53 @@ import (
 	"slices"
 
 	"github.com/keyturn/keyturn/internal/domain"
-	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/policy"
 	"github.com/keyturn/keyturn/internal/store"
 )
 
-// Commit applies changes to one environment, all or nothing, and gives it its next revision.
+// Commit applies changes to one environment, all or nothing, and gives it its next revision. Where the environment needs the
+// approval of others, the changes are kept and the error is a [Waits].
 func (s *Service) Commit(ctx context.Context, ref EnvRef, c Commit) (Committed, error) {
 	if err := c.check(); err != nil {
 		return Committed{}, err
 	}
-	return s.commit(ctx, ref, &c, func(ctx context.Context, d *draft) ([]Effect, error) {
-		if err := d.prepare(ctx, d.home, c.Changes); err != nil {
-			return nil, err
-		}
-		effects := make([]Effect, 0, len(c.Changes))
-		for i := range c.Changes {
-			e, err := d.apply(ctx, &c.Changes[i])
-			if err != nil {
-				return nil, err
-			}
-			effects = append(effects, e)
-		}
-		return effects, nil
-	})
+	return s.commit(ctx, ref, &request{Commit: &c})
 }
 
-// commit runs work on a draft of the environment and saves what came of it.
-func (s *Service) commit(ctx context.Context, ref EnvRef, c *Commit, work func(context.Context, *draft) ([]Effect, error)) (Committed, error) {
+// commit does a commit or a rollback.
+func (s *Service) commit(ctx context.Context, ref EnvRef, r *request) (Committed, error) {
 	pl, err := s.where(ctx, policy.SecretWrite, ref)
 	if err != nil {
 		return Committed{}, err
 	}
+	var changes []Change
+	if r.Commit != nil {
+		changes = r.Commit.Changes
+	}
 	action := policy.SecretWrite
-	if len(c.Changes) > 0 && !slices.ContainsFunc(c.Changes, func(ch Change) bool {
+	if len(changes) > 0 && !slices.ContainsFunc(changes, func(ch Change) bool {
 		return ch.Verb != Delete && ch.Verb != Restore && ch.Verb != FolderDelete && ch.Verb != FolderRestore
 	}) {
 		action = policy.SecretDelete
 	}
 	op := guard.Op{Action: action, Resource: pl.resource(""), Somewhere: true}
-	for i := range c.Changes {
-		if ch := &c.Changes[i]; ch.Name != "" {
+	for i := range changes {
+		if ch := &changes[i]; ch.Name != "" {
 			op.Keys = append(op.Keys, ch.Path.Key(ch.Name))
 		} else {
 			op.Keys = append(op.Keys, string(ch.Path)+"/")
 		}
 	}
 	var out Committed
-	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
-		d, err := s.newDraft(ctx, tx, p, pl)
-		if err != nil {
-			return err
-		}
-		if now := d.home.place.env.Revision; c.IfRevision >= 0 && c.IfRevision != now {
-			return fault.New(fault.Conflict, "the environment stands at revision %d, not at %d", now, c.IfRevision).
-				WithHint("read it again, then repeat the change")
-		}
-		if out.Effects, err = work(ctx, d); err != nil {
-			return err
-		}
-		if err := d.respell(ctx); err != nil {
-			return err
-		}
-		if err := d.connect(ctx); err != nil {
-			return err
-		}
-		if c.DryRun {
-			p.Note("dry_run", "true")
-			out.Revision = d.home.place.env.Revision
-			return store.ErrUndo
-		}
-		out.ID, out.Revision, err = d.save(ctx, c)
-		p.Revision(out.Revision)
+	var waits *Waits
+	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) (err error) {
+		out, waits, err = s.settle(ctx, tx, p, pl, r)
 		return err
 	})
+	if err == nil && waits != nil {
+		return out, waits
+	}
 	return out, err
 }
 
@@ -90,6 +62,11 @@ func (d *draft) save(ctx context.Context, c *Commit) (id domain.CommitID, revisi
 	for _, e := range d.envs {
 		if len(e.order) == 0 && len(e.forders) == 0 {
 			continue
+		}
+		if e != d.home { // references follow into another environment, which a freeze may keep as it is
+			if err := d.p.Standing(policy.SecretWrite, e.place.resource("")); err != nil {
+				return "", 0, err
+			}
 		}
 		if err := d.saveEnv(ctx, e); err != nil {
 			return "", 0, err

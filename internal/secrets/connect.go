@@ -159,7 +159,7 @@ func (d *draft) edges(ctx context.Context, e *envDraft, s *secretDraft) ([]domai
 		if err != nil {
 			return nil, err
 		}
-		if t == nil || s.authored && !d.p.Can(policy.SecretList, te.place.resource(te.byID[t.row.Folder].row.Path)) {
+		if t == nil || s.authored && !d.p.Can(policy.SecretList, te.place.row(te.byID[t.row.Folder].row.Path, &t.row)) {
 			dangling = append(dangling, ref)
 			continue
 		}

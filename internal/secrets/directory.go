@@ -132,3 +132,36 @@ func (s *Service) Place(ctx context.Context, project string) (domain.ProjectID, 
 	}
 	return p.row.ID, envs, nil
 }
+
+// Tags gives those of a live secret, none when it is not there.
+func (s *Service) Tags(ctx context.Context, project domain.ProjectID, env domain.EnvID, path domain.Path, name domain.SecretName) ([]domain.Tag, error) {
+	pl, err := s.dir.find(ctx, guard.CallerOf(ctx).Principal.Org, EnvRef{string(project), string(env)})
+	if err != nil {
+		return nil, err
+	}
+	_, _, row, err := s.visible(ctx, pl, path, name, nil, nil)
+	if missing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return row.Attrs.Tags, nil
+}
+
+// Map lists every live project with its environments.
+func (s *Service) Map(ctx context.Context) ([]domain.Placed, error) {
+	o, err := s.dir.org(ctx, guard.CallerOf(ctx).Principal.Org)
+	if err != nil {
+		return nil, err
+	}
+	var out []domain.Placed
+	for _, p := range o.list {
+		placed := domain.Placed{ID: p.ID, Slug: p.Slug, Envs: map[domain.Slug]domain.EnvID{}}
+		for _, e := range o.projects[string(p.ID)].list {
+			placed.Envs[e.Slug] = e.ID
+		}
+		out = append(out, placed)
+	}
+	return out, nil
+}

@@ -28,6 +28,8 @@ type draft struct {
 	refs map[domain.SecretID][]domain.SecretID
 	// importers keeps who shows a folder, as the draft has it.
 	importers map[domain.FolderID][]seer
+	// pin writes what is made or taken from elsewhere into the changes, so that applying them again gives the same.
+	pin bool
 }
 
 type envDraft struct {
@@ -245,7 +247,7 @@ func (d *draft) key(e *envDraft, s *secretDraft) string {
 	if f := e.byID[s.row.Folder]; f != nil {
 		path = f.row.Path
 	}
-	if !d.p.Can(policy.SecretList, e.place.resource(path)) {
+	if !d.p.Can(policy.SecretList, e.place.row(path, &s.row)) {
 		return "a secret that you may not see"
 	}
 	key := path.Key(s.row.Name)

@@ -38,7 +38,7 @@ func (s *Service) Health(ctx context.Context, p guard.Permit, now int64) (Health
 		if row.Attrs.Owner == "" {
 			h.NoOwner++
 		}
-		if !p.Can(policy.SecretRead, pl.resource(path)) || row.Digest == nil {
+		if !p.Can(policy.SecretRead, pl.row(path, row)) || row.Digest == nil {
 			return nil
 		}
 		if d := string(row.Digest); !empty[d] {

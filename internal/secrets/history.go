@@ -27,11 +27,14 @@ func (s *Service) History(ctx context.Context, ref EnvRef, path domain.Path, nam
 		return nil, err
 	}
 	var out []State
-	op := guard.Op{Action: policy.SecretList, Resource: pl.resource(path), Keys: []string{path.Key(name)}}
+	op := guard.Op{Action: policy.SecretList, Resource: s.asked(ctx, pl, path, name), Keys: []string{path.Key(name)}}
 	err = s.door.Read(ctx, op, func(p guard.Permit) error {
 		now, _, _, err := s.cache.secret(ctx, pl.env.ID, path, name)
 		if err != nil {
 			return hidden(err)
+		}
+		if !p.Can(policy.SecretList, pl.row(path, now)) {
+			return guard.Missing()
 		}
 		rows, err := s.db.SecretStates(ctx, now.ID)
 		if err != nil {
@@ -45,6 +48,9 @@ func (s *Service) History(ctx context.Context, ref EnvRef, path domain.Path, nam
 			state := State{item(&rows[i], path), c}
 			if f, err := s.db.Folder(ctx, rows[i].Folder); err == nil {
 				state.Path = f.Path
+			}
+			if !p.Can(policy.SecretList, pl.row(state.Path, &rows[i])) {
+				continue // it had another name, place or tag then
 			}
 			out = append(out, state)
 		}
@@ -160,14 +166,14 @@ func (s *Service) side(ctx context.Context, action policy.Action, ref EnvRef, at
 			return err
 		}
 		p.Revision(at)
-		r := reader{s: s, p: p, home: pl, raw: true}
+		r, may := reader{s: s, p: p, home: pl, raw: true}, s.mayState(ctx, p, pl)
 		for i := range rows {
 			folder, ok := paths[rows[i].Folder]
-			if !ok || !path.Contains(folder) || !p.Can(action, pl.resource(folder)) {
+			if !ok || !path.Contains(folder) || !may(action, folder, &rows[i]) {
 				continue
 			}
 			it := sideItem{item: item(&rows[i], folder)}
-			if p.Can(policy.SecretRead, pl.resource(folder)) {
+			if p.Can(policy.SecretRead, pl.row(folder, &rows[i])) {
 				it.digest = rows[i].Digest
 			}
 			if reveal && rows[i].Value != nil {
@@ -200,8 +206,5 @@ func (s *Service) Rollback(ctx context.Context, ref EnvRef, o RollbackOptions) (
 	if len(o.Message) > maxMessage {
 		return Committed{}, fault.New(fault.Invalid, "the message is too long: at most %d bytes", maxMessage)
 	}
-	c := &Commit{Message: o.Message, Cause: "rollback", IfRevision: -1, DryRun: o.DryRun}
-	return s.commit(ctx, ref, c, func(ctx context.Context, d *draft) ([]Effect, error) {
-		return (&rollback{d: d, o: o}).run(ctx)
-	})
+	return s.commit(ctx, ref, &request{Rollback: &o})
 }

@@ -147,8 +147,8 @@ func (d *draft) setImports(ctx context.Context, c *Change) (Effect, error) {
 		if err != nil {
 			return Effect{}, err
 		}
-		if err := d.allowed(policy.SecretList, e, src.Path); err != nil {
-			return Effect{}, err
+		if at := e.place.resource(src.Path); !d.p.In(policy.SecretList, at).Some() {
+			return Effect{}, d.refused(policy.SecretList, e, at)
 		}
 		from, err := e.folder(src.Path, false)
 		if err != nil {
@@ -205,7 +205,7 @@ func (d *draft) refuseImportCycle(ctx context.Context, start *folderDraft) error
 
 // folderKey names a folder in a message, if the author may know of it.
 func (d *draft) folderKey(e *envDraft, f *folderDraft) string {
-	if !d.p.Can(policy.SecretList, e.place.resource(f.row.Path)) {
+	if !d.p.In(policy.SecretList, e.place.resource(f.row.Path)).Some() {
 		return "a folder that you may not see"
 	}
 	return fmt.Sprintf("%s:%s", e.place, f.row.Path)

@@ -89,7 +89,7 @@ func (r *reader) expand(ctx context.Context, pl place, path domain.Path, text st
 				WithHint("ask for the raw value to see what is written there")
 		case err != nil:
 			return "", fmt.Errorf("${%s} in %s of %s: %w", part.Ref, path, pl, err)
-		case !r.p.Can(policy.SecretRead, tp.resource(tpath)):
+		case !r.p.Can(policy.SecretRead, tp.row(tpath, row)):
 			return "", fault.New(fault.Denied, "${%s} points to a secret that you may not read", part.Ref).
 				WithHint("ask for the right to read it, or ask for the raw value")
 		}
@@ -152,8 +152,8 @@ func (r *reader) follow(ctx context.Context, pl place, path domain.Path, ref dom
 }
 
 // visible finds a name in a folder or in what it imports; its own secrets win, then the last import. With may, imports for
-// which it says no are left out.
-func (s *Service) visible(ctx context.Context, pl place, path domain.Path, name domain.SecretName, may func(place, domain.Path) bool, seen seenFolders) (place, domain.Path, *store.Secret, error) {
+// which it says no, asked without a secret, and secrets in them for which it does are left out.
+func (s *Service) visible(ctx context.Context, pl place, path domain.Path, name domain.SecretName, may func(place, domain.Path, *store.Secret) bool, seen seenFolders) (place, domain.Path, *store.Secret, error) {
 	row, folder, _, err := s.cache.secret(ctx, pl.env.ID, path, name)
 	if err == nil || fault.KindOf(err) != fault.NotFound || len(folder.Settings.Imports) == 0 {
 		return pl, path, row, err
@@ -171,10 +171,10 @@ func (s *Service) visible(ctx context.Context, pl place, path domain.Path, name 
 		if ierr != nil {
 			return pl, path, nil, ierr
 		}
-		if !ok || may != nil && !may(ip, ipath) {
+		if !ok || may != nil && !may(ip, ipath, nil) {
 			continue
 		}
-		if tp, tpath, row, ierr := s.visible(ctx, ip, ipath, name, may, seen); ierr == nil || fault.KindOf(ierr) != fault.NotFound {
+		if tp, tpath, row, ierr := s.visible(ctx, ip, ipath, name, may, seen); ierr != nil && fault.KindOf(ierr) != fault.NotFound || ierr == nil && (may == nil || may(tp, tpath, row)) {
 			return tp, tpath, row, ierr
 		}
 	}

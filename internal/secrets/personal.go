@@ -61,7 +61,7 @@ func (s *Service) SetPersonal(ctx context.Context, ref EnvRef, path domain.Path,
 		return err
 	}
 	// It changes what its owner's programs get, so a token that may only read cannot do it.
-	op := guard.Op{Action: policy.SecretWrite, Resource: pl.resource(path), Keys: []string{path.Key(name)}, Detail: map[string]string{"personal": "set"}}
+	op := guard.Op{Action: policy.SecretWrite, Resource: s.asked(ctx, pl, path, name), Keys: []string{path.Key(name)}, Detail: map[string]string{"personal": "set"}}
 	if value == nil {
 		op.Detail = map[string]string{"personal": "remove"}
 	}
@@ -69,7 +69,7 @@ func (s *Service) SetPersonal(ctx context.Context, ref EnvRef, path domain.Path,
 		switch {
 		case p.Principal().Kind != domain.User:
 			return fault.New(fault.Denied, "only people have personal values")
-		case !p.Can(policy.SecretRead, pl.resource(path)):
+		case !p.Can(policy.SecretRead, s.asked(ctx, pl, path, name)):
 			return guard.Missing()
 		}
 		folder, err := tx.FolderByPath(ctx, pl.env.ID, path)
@@ -80,7 +80,7 @@ func (s *Service) SetPersonal(ctx context.Context, ref EnvRef, path domain.Path,
 		if err != nil {
 			return err
 		}
-		if len(found) == 0 {
+		if len(found) == 0 || !p.Can(policy.SecretRead, pl.row(path, &found[0])) || !p.Can(policy.SecretWrite, pl.row(path, &found[0])) {
 			return guard.Missing()
 		}
 		row, err := tx.Personal(ctx, found[0].ID, domain.UserID(p.Principal().ID))

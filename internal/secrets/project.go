@@ -129,7 +129,7 @@ func (s *Service) visibleEnvs(ctx context.Context, p guard.Permit, row store.Pro
 		return out, err
 	}
 	for _, e := range envs {
-		if e.DeletedAt == 0 && p.Can(policy.ProjectRead, policy.Resource{Org: row.Org, Project: row.ID, Env: e.ID}) {
+		if e.DeletedAt == 0 && p.Can(policy.ProjectRead, policy.Resource{Org: row.Org, Project: row.ID, Env: e.ID, EnvSlug: e.Slug}) {
 			out.Envs = append(out.Envs, e)
 		}
 	}
@@ -204,6 +204,9 @@ func (s *Service) DeleteProject(ctx context.Context, name string) error {
 			if err != nil {
 				return err
 			}
+			if err := refuseGuarded(ctx, tx, p, row.ID, func(e store.Environment) bool { return e.DeletedAt == 0 }); err != nil {
+				return err
+			}
 			envs, err := tx.Environments(ctx, row.ID)
 			if err != nil {
 				return err
@@ -276,12 +279,15 @@ func (s *Service) RestoreProject(ctx context.Context, name string) error {
 // PurgeProject destroys the values of a deleted project for good. The log keeps who did it and when.
 func (s *Service) PurgeProject(ctx context.Context, name string) error {
 	return s.onDeletedProject(ctx, policy.ProjectPurge, name, func(tx *store.Tx, p guard.Permit, row store.Project) error {
+		if err := refuseGuarded(ctx, tx, p, row.ID, func(e store.Environment) bool { return e.PurgedAt == 0 }); err != nil {
+			return err
+		}
 		envs, err := tx.Environments(ctx, row.ID)
 		if err != nil {
 			return err
 		}
 		for _, e := range envs {
-			if err := tx.PurgeEnvironment(ctx, e.ID); err != nil {
+			if err := s.purgeEnv(ctx, tx, e); err != nil {
 				return err
 			}
 		}

@@ -27,7 +27,7 @@ func (s *Service) Get(ctx context.Context, ref EnvRef, path domain.Path, name do
 		return Item{}, err
 	}
 	var out Item
-	op := guard.Op{Action: policy.SecretRead, Resource: pl.resource(path), Keys: []string{path.Key(name)}}
+	op := guard.Op{Action: policy.SecretRead, Resource: s.asked(ctx, pl, path, name), Keys: []string{path.Key(name)}}
 	err = s.door.Read(ctx, op, func(p guard.Permit) error {
 		out, err = s.get(ctx, p, pl, path, name, o)
 		p.Revision(out.Revision)
@@ -40,11 +40,12 @@ func (s *Service) get(ctx context.Context, p guard.Permit, pl place, path domain
 	if o.Version != 0 || o.At != 0 {
 		return s.getOld(ctx, p, pl, path, name, o)
 	}
-	at, from, row, err := s.visible(ctx, pl, path, name, func(ip place, ipath domain.Path) bool {
-		return p.Can(policy.SecretRead, ip.resource(ipath)) // an import that one may not read is left out, as in lists
-	}, nil)
+	at, from, row, err := s.visible(ctx, pl, path, name, s.readable(p, policy.SecretRead), nil)
 	if err != nil {
 		return Item{}, hidden(err)
+	}
+	if !p.Can(policy.SecretRead, at.row(from, row)) { // its tags may have changed since the door was asked
+		return Item{}, guard.Missing()
 	}
 	out := item(row, path)
 	if at.env.ID != pl.env.ID || from != path {
@@ -66,6 +67,52 @@ func (s *Service) get(ctx context.Context, p guard.Permit, pl place, path domain
 	return out, err
 }
 
+// readable tells of what an import shows whether it is shown to the caller: what he may not read is left out, as in lists.
+func (s *Service) readable(p guard.Permit, action policy.Action) func(place, domain.Path, *store.Secret) bool {
+	return func(ip place, ipath domain.Path, row *store.Secret) bool {
+		look := p.In(action, ip.resource(ipath))
+		if row == nil {
+			return look.Some()
+		}
+		return look.May(row.Name, row.Attrs.Tags)
+	}
+}
+
+// mayState gives the question whether an older state may be seen. It is as well guarded as it was then and as its secret is
+// now: neither a name or tag that came since nor one that went opens it.
+func (s *Service) mayState(ctx context.Context, p guard.Permit, pl place) func(policy.Action, domain.Path, *store.Secret) bool {
+	var paths map[domain.FolderID]domain.Path
+	var present map[domain.SecretID]store.Secret
+	load := func() error {
+		folders, err := s.db.Folders(ctx, pl.env.ID)
+		if err != nil {
+			return err
+		}
+		rows, err := s.db.LiveSecrets(ctx, pl.env.ID)
+		paths, present = map[domain.FolderID]domain.Path{}, map[domain.SecretID]store.Secret{}
+		for _, f := range folders {
+			paths[f.ID] = f.Path
+		}
+		for _, row := range rows {
+			present[row.ID] = row
+		}
+		return err
+	}
+	return func(action policy.Action, path domain.Path, row *store.Secret) bool {
+		if !p.Can(action, pl.row(path, row)) {
+			return false
+		}
+		if !policy.AsksSecrets(p.Principal()) {
+			return true // folders are asked as they were: who could see it there may see it there again
+		}
+		if present == nil && load() != nil {
+			return false
+		}
+		now, ok := present[row.ID]
+		return !ok || p.Can(action, pl.row(paths[now.Folder], &now))
+	}
+}
+
 // hidden makes "not there" the same answer that somebody gets who may not know.
 func hidden(err error) error {
 	if missing(err) {
@@ -79,6 +126,9 @@ func (s *Service) getOld(ctx context.Context, p guard.Permit, pl place, path dom
 	row, err := s.stateOf(ctx, pl, path, name, o)
 	if err != nil {
 		return Item{}, err
+	}
+	if !s.mayState(ctx, p, pl)(policy.SecretRead, path, &row) {
+		return Item{}, guard.Missing()
 	}
 	r := &reader{s: s, p: p, home: pl, raw: o.Raw}
 	value, _, err := r.value(ctx, pl, path, &row)
@@ -170,7 +220,7 @@ func (s *Service) List(ctx context.Context, ref EnvRef, path domain.Path, o List
 		return List{}, err
 	}
 	var out List
-	op := guard.Op{Action: action, Resource: pl.resource(path), Somewhere: o.Recursive}
+	op := guard.Op{Action: action, Resource: pl.resource(path), Somewhere: o.Recursive, Within: true}
 	err = s.door.Read(ctx, op, func(p guard.Permit) error {
 		l := &lister{reader: reader{s: s, p: p, home: pl, raw: o.Raw}, o: o, action: action}
 		if o.Personal && o.Reveal {
@@ -208,16 +258,16 @@ func (l *lister) list(ctx context.Context, path domain.Path) error {
 	l.out.Revision = revision
 	may := path == domain.Root // everybody knows that the root is there; of others only those who may see something in it
 	for _, f := range folders {
-		may = may || l.p.Can(l.action, l.home.resource(f.Path))
+		may = may || l.p.In(l.action, l.home.resource(f.Path)).Some()
 	}
 	if !may {
 		return guard.Missing()
 	}
 	for _, f := range folders {
-		if f.Path != path && l.p.Can(policy.SecretList, l.home.resource(f.Path)) && (l.o.Recursive || f.Path.Parent() == path) {
+		if f.Path != path && (l.o.Recursive || f.Path.Parent() == path) && l.p.In(policy.SecretList, l.home.resource(f.Path)).Some() {
 			l.out.Folders = append(l.out.Folders, f.Path)
 		}
-		if f.Path != path && !l.o.Recursive || !l.p.Can(l.action, l.home.resource(f.Path)) {
+		if f.Path != path && !l.o.Recursive || !l.p.In(l.action, l.home.resource(f.Path)).Some() {
 			continue
 		}
 		if err := l.folder(ctx, f); err != nil {
@@ -252,7 +302,11 @@ func (l *lister) folder(ctx context.Context, f store.Folder) error {
 		}
 	}
 	own := map[domain.SecretName]bool{}
+	look := l.p.In(l.action, l.home.resource(f.Path))
 	for _, row := range rows {
+		if !look.May(row.Name, row.Attrs.Tags) {
+			continue
+		}
 		if l.o.Imports {
 			own[row.Name] = true
 		}
@@ -277,7 +331,8 @@ func (l *lister) imports(ctx context.Context, f store.Folder, shown domain.Path,
 		if err != nil {
 			return err
 		}
-		if !ok || !l.p.Can(l.action, ip.resource(ipath)) {
+		look := l.p.In(l.action, ip.resource(ipath))
+		if !ok || !look.Some() {
 			continue
 		}
 		rows, inner, _, err := l.s.cache.folder(ctx, ip.env.ID, ipath)
@@ -285,7 +340,7 @@ func (l *lister) imports(ctx context.Context, f store.Folder, shown domain.Path,
 			return err
 		}
 		for _, row := range rows {
-			if taken[row.Name] {
+			if taken[row.Name] || !look.May(row.Name, row.Attrs.Tags) {
 				continue
 			}
 			taken[row.Name] = true
@@ -327,16 +382,16 @@ func (l *lister) listOld(ctx context.Context, path domain.Path) error {
 		return err
 	}
 	l.out.Revision = l.o.At
-	there, may := false, path == domain.Root
+	there, some := false, path == domain.Root
 	for _, p := range paths {
 		there = there || p == path
-		may = may || path.Contains(p) && l.p.Can(l.action, l.home.resource(p))
+		some = some || path.Contains(p) && l.p.In(l.action, l.home.resource(p)).Some()
 	}
-	if !there || !may {
+	if !there || !some {
 		return guard.Missing()
 	}
 	for _, p := range paths {
-		if p != path && path.Contains(p) && (l.o.Recursive || p.Parent() == path) && l.p.Can(policy.SecretList, l.home.resource(p)) {
+		if p != path && path.Contains(p) && (l.o.Recursive || p.Parent() == path) && l.p.In(policy.SecretList, l.home.resource(p)).Some() {
 			l.out.Folders = append(l.out.Folders, p)
 		}
 	}
@@ -344,9 +399,10 @@ func (l *lister) listOld(ctx context.Context, path domain.Path) error {
 	slices.SortFunc(rows, func(a, b store.Secret) int {
 		return strings.Compare(string(paths[a.Folder].Key(a.Name)), string(paths[b.Folder].Key(b.Name)))
 	})
+	may := l.s.mayState(ctx, l.p, l.home)
 	for i := range rows {
 		p, ok := paths[rows[i].Folder]
-		if !ok || p != path && (!l.o.Recursive || !path.Contains(p)) || !l.p.Can(l.action, l.home.resource(p)) {
+		if !ok || p != path && (!l.o.Recursive || !path.Contains(p)) || !may(l.action, p, &rows[i]) {
 			continue
 		}
 		if err := l.add(ctx, l.home, p, &rows[i], p, ""); err != nil {

@@ -25,6 +25,9 @@ type Located struct {
 	Env     domain.Slug
 	// Replaced is true when only an older version has the value that was looked for.
 	Replaced bool
+	// DueAt is when a value must be replaced that was read under a break-glass credential, zero for others. Cause says so.
+	DueAt int64
+	Cause string
 	// Group is the same for secrets of equal value in one answer; it tells nothing about the value.
 	Group string
 }
@@ -41,7 +44,7 @@ func (s *Service) scan(ctx context.Context, p guard.Permit, project string, visi
 		}
 		for _, env := range o.projects[string(row.ID)].list {
 			pl := place{row, env}
-			if !policy.Reaches(p.Principal(), policy.SecretList, pl.resource("")) {
+			if !p.Reaches(policy.SecretList, pl.resource("")) {
 				continue
 			}
 			folders, err := s.db.Folders(ctx, env.ID)
@@ -49,9 +52,10 @@ func (s *Service) scan(ctx context.Context, p guard.Permit, project string, visi
 				return err
 			}
 			paths := map[domain.FolderID]domain.Path{}
+			looks := map[domain.FolderID]policy.Folder{}
 			for _, f := range folders {
-				if p.Can(policy.SecretList, pl.resource(f.Path)) {
-					paths[f.ID] = f.Path
+				if look := p.In(policy.SecretList, pl.resource(f.Path)); look.Some() {
+					paths[f.ID], looks[f.ID] = f.Path, look
 				}
 			}
 			rows, err := s.db.LiveSecrets(ctx, env.ID)
@@ -59,7 +63,7 @@ func (s *Service) scan(ctx context.Context, p guard.Permit, project string, visi
 				return err
 			}
 			for i := range rows {
-				if path, ok := paths[rows[i].Folder]; ok {
+				if path, ok := paths[rows[i].Folder]; ok && looks[rows[i].Folder].May(rows[i].Name, rows[i].Attrs.Tags) {
 					if err := visit(pl, path, &rows[i]); err != nil {
 						return err
 					}
@@ -85,19 +89,40 @@ func reportOp(ctx context.Context, name string) guard.Op {
 	return guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"report": name}}
 }
 
+func (l *Located) due() int64 { return cmp.Or(l.DueAt, l.Attrs.Due()) }
+
+// urgent gives the values that were read under break-glass credentials, with the time when those closed.
+func (s *Service) urgent(ctx context.Context, p guard.Permit) (map[domain.SecretID]int64, error) {
+	tasks, err := s.db.OpenBreakGlassTasks(ctx, p.Org())
+	out := map[domain.SecretID]int64{}
+	for _, t := range tasks {
+		out[t.Secret] = max(out[t.Secret], t.DueAt)
+	}
+	delete(out, "")
+	return out, err
+}
+
 // Due lists what is overdue or falls due before a time (unix milliseconds), soonest first; with an owner only his.
 func (s *Service) Due(ctx context.Context, project, owner string, before int64) ([]Located, error) {
 	var out []Located
 	err := s.door.Read(ctx, reportOp(ctx, "due"), func(p guard.Permit) error {
+		urgent, err := s.urgent(ctx, p)
+		if err != nil {
+			return err
+		}
 		return s.scan(ctx, p, project, func(pl place, path domain.Path, row *store.Secret) error {
-			due := row.Attrs.Due()
+			l := located(pl, path, row)
+			due := l.due()
+			if read := urgent[row.ID]; read > 0 && row.Attrs.RotatedAt <= read && (due == 0 || read < due) {
+				due, l.DueAt, l.Cause = read, read, "read under a break-glass credential"
+			}
 			if due != 0 && due <= before && (owner == "" || strings.EqualFold(owner, row.Attrs.Owner)) {
-				out = append(out, located(pl, path, row))
+				out = append(out, l)
 			}
 			return nil
 		})
 	})
-	slices.SortFunc(out, func(a, b Located) int { return cmp.Or(cmp.Compare(a.Attrs.Due(), b.Attrs.Due()), byPlace(a, b)) })
+	slices.SortFunc(out, func(a, b Located) int { return cmp.Or(cmp.Compare(a.due(), b.due()), byPlace(a, b)) })
 	return out, err
 }
 
@@ -107,7 +132,7 @@ func (s *Service) Reuse(ctx context.Context, project string) ([]Located, error) 
 	groups := map[string][]Located{}
 	err := s.door.Read(ctx, reportOp(ctx, "reuse"), func(p guard.Permit) error {
 		return s.scan(ctx, p, project, func(pl place, path domain.Path, row *store.Secret) error {
-			if row.Attrs.Public || row.Digest == nil || !p.Can(policy.SecretRead, pl.resource(path)) {
+			if row.Attrs.Public || row.Digest == nil || !p.Can(policy.SecretRead, pl.row(path, row)) {
 				return nil
 			}
 			groups[string(row.Digest)] = append(groups[string(row.Digest)], located(pl, path, row))
@@ -182,7 +207,7 @@ func (s *Service) Where(ctx context.Context, value sensitive.Value) ([]Located, 
 			if err != nil {
 				return err
 			}
-			if !p.Can(policy.SecretRead, pl.resource(f.Path)) {
+			if !s.mayState(ctx, p, pl)(policy.SecretRead, f.Path, &row) {
 				continue
 			}
 			seen[row.ID] = true

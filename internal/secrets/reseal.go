@@ -53,6 +53,9 @@ var sealedPlaces = map[string]func(*store.Sealed) keyring.Place{
 	store.SealedPersonal: func(r *store.Sealed) keyring.Place {
 		return personalPlace(store.Personal{ID: r.ID, Project: r.Project, Version: r.Version})
 	},
+	store.SealedChanges: func(r *store.Sealed) keyring.Place {
+		return changePlace(&store.ChangePart{ID: r.ID, Project: r.Project, Part: r.Version})
+	},
 	store.SealedAnswers: func(r *store.Sealed) keyring.Place { return answerPlaceOf(r.ID) },
 }
 
@@ -68,7 +71,7 @@ func sealedCommentPlace(r *store.Sealed) keyring.Place {
 
 // Reseal implements [keys.Holder].
 func (s *Service) Reseal(ctx context.Context, tx *store.Tx, layer keyring.Layer, old keyring.KeyID, pass *keys.Pass, limit int64) (int64, error) {
-	tables := []string{store.SealedSecrets, store.SealedHistory, store.SealedPersonal}
+	tables := []string{store.SealedSecrets, store.SealedHistory, store.SealedPersonal, store.SealedChanges}
 	if layer == keyring.LayerInstance {
 		tables = []string{store.SealedAnswers}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/policy"
 	"github.com/keyturn/keyturn/internal/store"
 )
@@ -38,8 +39,13 @@ func (r *rollback) run(ctx context.Context) ([]Effect, error) {
 		return nil, f.WithField("/to", "want a revision before the current one")
 	}
 	for _, action := range []policy.Action{policy.SecretWrite, policy.SecretDelete} {
-		if err := d.allowed(action, e, r.o.Path); err != nil {
-			return nil, err
+		at := e.place.resource(r.o.Path)
+		if r.o.Name == "" {
+			if err := d.allowed(action, e, r.o.Path); err != nil {
+				return nil, err
+			}
+		} else if !d.p.In(action, at).Some() {
+			return nil, d.refused(action, e, at)
 		}
 	}
 	if err := r.plan(ctx); err != nil {
@@ -110,6 +116,9 @@ func (r *rollback) plan(ctx context.Context) error {
 		if _, existed := then[row.ID]; existed {
 			chosen[row.ID] = true
 		} else {
+			if err := d.may(policy.SecretDelete, e, e.place.row(f.row.Path, &row)); err != nil {
+				return err
+			}
 			r.gone = append(r.gone, e.adopt(row))
 		}
 	}
@@ -122,6 +131,9 @@ func (r *rollback) plan(ctx context.Context) error {
 		if err := r.planOne(ctx, then[id]); err != nil {
 			return err
 		}
+	}
+	if r.o.Name != "" && len(chosen)+len(r.gone) == 0 && (policy.AsksTags(d.p.Principal()) || !d.p.Can(policy.SecretList, e.place.secret(r.o.Path, r.o.Name, nil))) {
+		return guard.Missing()
 	}
 	if r.o.Name != "" && len(chosen)+len(r.gone) == 0 {
 		return fault.New(fault.NotFound, "no secret %s now or at revision %d", r.o.Path.Key(r.o.Name), r.o.To)
@@ -153,11 +165,15 @@ func (r *rollback) planOne(ctx context.Context, old store.Secret) error {
 		return nil
 	}
 	// The author may touch what he chose; a secret that comes from elsewhere or goes there needs the right there too.
-	if err := d.allowed(policy.SecretWrite, e, path); err != nil {
+	if err := d.may(policy.SecretWrite, e, e.place.row(path, &old)); err != nil {
 		return err
 	}
-	if p.cur.Deleted == 0 && f != nil {
-		if err := d.allowed(policy.SecretWrite, e, f.row.Path); err != nil {
+	now := path
+	if f != nil {
+		now = f.row.Path
+	}
+	if p.cur.Deleted == 0 && f != nil || policy.AsksSecrets(d.p.Principal()) {
+		if err := d.may(policy.SecretWrite, e, e.place.row(now, &p.cur)); err != nil {
 			return err
 		}
 	}

@@ -37,7 +37,7 @@ func (s *Service) Schema(ctx context.Context, ref EnvRef, path domain.Path) (Sch
 		return Schema{}, err
 	}
 	out := Schema{Path: path}
-	err = s.door.Read(ctx, guard.Op{Action: policy.SecretList, Resource: pl.resource(path)}, func(p guard.Permit) error {
+	err = s.door.Read(ctx, guard.Op{Action: policy.SecretList, Resource: pl.resource(path), Within: true}, func(p guard.Permit) error {
 		rows, folder, revision, err := s.cache.folder(ctx, pl.env.ID, path)
 		if err != nil {
 			return hidden(err)
@@ -48,11 +48,14 @@ func (s *Service) Schema(ctx context.Context, ref EnvRef, path domain.Path) (Sch
 		for _, name := range folder.Settings.Required {
 			required[name] = true
 		}
-		may := p.Can(policy.SecretRead, pl.resource(path))
+		list, read := p.In(policy.SecretList, pl.resource(path)), p.In(policy.SecretRead, pl.resource(path))
 		for _, row := range rows {
+			if !list.May(row.Name, row.Attrs.Tags) {
+				continue // a required name among these counts as missing
+			}
 			r := Requirement{Name: row.Name, Owner: row.Attrs.Owner, Public: row.Attrs.Public}
 			delete(required, row.Name)
-			if may && !row.Attrs.Public {
+			if read.May(row.Name, row.Attrs.Tags) && !row.Attrs.Public {
 				v, err := s.open(p, row)
 				if err != nil {
 					return err
@@ -63,13 +66,12 @@ func (s *Service) Schema(ctx context.Context, ref EnvRef, path domain.Path) (Sch
 			out.Requirements = append(out.Requirements, r)
 		}
 		for name := range required {
-			_, _, _, err := s.visible(ctx, pl, path, name, func(ip place, ipath domain.Path) bool {
-				return p.Can(policy.SecretList, ip.resource(ipath))
-			}, nil)
+			at, from, row, err := s.visible(ctx, pl, path, name, s.readable(p, policy.SecretList), nil)
 			if err != nil && !missing(err) {
 				return err
 			}
-			out.Requirements = append(out.Requirements, Requirement{Name: name, Missing: err != nil})
+			there := err == nil && p.Can(policy.SecretList, at.row(from, row))
+			out.Requirements = append(out.Requirements, Requirement{Name: name, Missing: !there})
 		}
 		slices.SortFunc(out.Requirements, func(a, b Requirement) int { return strings.Compare(string(a.Name), string(b.Name)) })
 		return nil

@@ -29,6 +29,7 @@ type Service struct {
 	// heard is the number of the last change of secrets or projects that this server made or heard of, anywhere.
 	heard    atomic.Int64
 	watching watchers
+	people   People
 	// onDamage hears of each envelope that does not open in its place; nil: nobody asks.
 	onDamage func(record, field string)
 	// onShow hears of each value that is about to be shown; nil: nobody asks.
@@ -63,7 +64,31 @@ type place struct {
 }
 
 func (p place) resource(path domain.Path) policy.Resource {
-	return policy.Resource{Org: p.project.Org, Project: p.project.ID, Env: p.env.ID, Path: path}
+	return policy.Resource{Org: p.project.Org, Project: p.project.ID, Env: p.env.ID, EnvSlug: p.env.Slug, Path: path}
+}
+
+// secret names one secret in a question to the door: rules may be about names and tags.
+func (p place) secret(path domain.Path, name domain.SecretName, tags []domain.Tag) policy.Resource {
+	r := p.resource(path)
+	r.Name, r.Tags = name, tags
+	return r
+}
+
+// row does the same for a state that was found.
+func (p place) row(path domain.Path, row *store.Secret) policy.Resource {
+	return p.secret(path, row.Name, row.Attrs.Tags)
+}
+
+// asked names a secret that somebody wrote. Where rules look at tags, those of the secret that is there now count.
+func (s *Service) asked(ctx context.Context, pl place, path domain.Path, name domain.SecretName) policy.Resource {
+	if !policy.AsksTags(guard.CallerOf(ctx).Principal) {
+		return pl.secret(path, name, nil)
+	}
+	_, _, row, err := s.visible(ctx, pl, path, name, nil, nil)
+	if err != nil {
+		return pl.secret(path, name, nil) // whatever is wrong, the work itself meets it again
+	}
+	return pl.secret(path, name, row.Attrs.Tags)
 }
 
 func (p place) String() string { return string(p.project.Slug) + "/" + string(p.env.Slug) }

@@ -19,7 +19,7 @@ func (s *Service) Tag(ctx context.Context, ref EnvRef, path domain.Path) (string
 	if err != nil {
 		return "", err
 	}
-	if !s.door.Check(ctx, policy.SecretList, pl.resource(path)) && !policy.Reaches(who, policy.SecretList, pl.resource(path)) {
+	if !s.door.Reaches(ctx, policy.SecretList, pl.resource(path)) {
 		return "", guard.Missing()
 	}
 	snap, err := s.cache.at(ctx, pl.env.ID)
@@ -38,8 +38,7 @@ func (s *Service) Tag(ctx context.Context, ref EnvRef, path domain.Path) (string
 		_, _ = h.Write(buf[:])
 	}
 	_, _ = h.Write([]byte(string(pl.env.ID) + string(who.Kind) + who.ID + string(who.Token)))
-	for _, g := range who.Grants {
-		_, _ = h.Write([]byte(string(g.Project) + "|" + string(g.Env) + "|" + string(g.Role)))
-	}
+	binary.BigEndian.PutUint64(buf[:], s.door.Stamp(ctx))
+	_, _ = h.Write(buf[:])
 	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(revision))) + "." + hex.EncodeToString(h.Sum(nil)), nil
 }

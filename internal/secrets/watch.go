@@ -91,5 +91,7 @@ func (s *Service) Watch(ctx context.Context, ref EnvRef) (events <-chan store.Fe
 // StillMay tells whether the rights that a watcher has now reach the environment.
 func (s *Service) StillMay(ctx context.Context, who *domain.Principal, ref EnvRef) bool {
 	pl, err := s.dir.find(ctx, who.Org, ref)
-	return err == nil && policy.Reaches(who, policy.SecretList, pl.resource(""))
+	c := *guard.CallerOf(ctx)
+	c.Principal = who
+	return err == nil && s.door.Reaches(guard.WithCaller(ctx, &c), policy.SecretList, pl.resource(""))
 }

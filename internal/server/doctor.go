@@ -34,6 +34,11 @@ func (r *reporter) Doctor(ctx context.Context) (api.Checks, error) {
 		if err := s.backupFacts(ctx, &f); err != nil {
 			return err
 		}
+		told, err := s.alerts.State(ctx)
+		if err != nil {
+			return err
+		}
+		f.AlertChannels, f.DeadAlerts = told.Channels, told.Dead
 		return s.keyFacts(ctx, &f)
 	})
 	if err != nil {

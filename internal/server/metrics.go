@@ -13,6 +13,7 @@ import (
 
 	vm "github.com/VictoriaMetrics/metrics"
 
+	"github.com/keyturn/keyturn/internal/alert"
 	"github.com/keyturn/keyturn/internal/backup"
 	"github.com/keyturn/keyturn/internal/follow"
 	"github.com/keyturn/keyturn/internal/keys"
@@ -24,7 +25,8 @@ type metrics struct {
 	keys     *keys.Service
 	backups  *backup.Service
 	follow   *follow.Service
-	requests sync.Map // series to *vm.Summary
+	alerts   func() *alert.Service // made after the metrics
+	requests sync.Map              // series to *vm.Summary
 }
 
 func newMetrics(s *Server) *metrics {
@@ -40,11 +42,15 @@ func newMetrics(s *Server) *metrics {
 		}
 		return float64(i.LogSize)
 	})
+	m.alerts = func() *alert.Service { return s.alerts }
 	m.keys, m.backups, m.follow = s.keys, s.backups, s.follow
 	damaged := m.set.NewCounter("keyturn_damaged_envelopes_total")
 	s.secrets.OnDamage(func(record, field string) {
 		damaged.Inc()
 		slog.Error("an envelope does not open in its place: it was altered, or another was put there", "record", record, "field", field)
+		if s.alerts != nil {
+			s.alerts.Damaged(record, field)
+		}
 	})
 	return m
 }
@@ -114,6 +120,7 @@ func (m *metrics) write(w http.ResponseWriter) {
 	m.set.WritePrometheus(w)
 	m.writeKeys(w)
 	m.writeBackups(w)
+	m.writeAlerts(w)
 	m.writeFollowers(w)
 	vm.WriteProcessMetrics(w)
 }

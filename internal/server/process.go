@@ -48,7 +48,7 @@ func (logWriter) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-var tokenPrefixes = []string{"kts_", "kta_", "ktk_", "ktc_", "ktu_"}
+var tokenPrefixes = []string{"kts_", "kta_", "ktk_", "ktc_", "ktu_", "kti_", "ktv_", "ktg_"}
 
 // tokenLength is that of our tokens, prefix and checksum included.
 const tokenLength = 53

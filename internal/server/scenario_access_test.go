@@ -390,7 +390,7 @@ func grants(t *testing.T, w *world) {
 	give(w.admin, e.project, "", "king").refused(t, "invalid")
 	give(w.admin, e.project, "nowhere", "viewer").refused(t, "not_found")
 	give(w.admin, "", "dev", "viewer").refused(t, "invalid", "/project")
-	w.admin.do(t, "POST", "/grants", api.GrantRequest{Kind: "group", Principal: "x", Role: "viewer"}).refused(t, "invalid", "/kind")
+	w.admin.do(t, "POST", "/grants", api.GrantRequest{Kind: "system", Principal: "x", Role: "viewer"}).refused(t, "invalid", "/kind")
 	w.admin.do(t, "POST", "/grants", api.GrantRequest{Kind: "user", Principal: "nobody@example.test", Role: "viewer"}).refused(t, "not_found")
 	send[api.Done](t, head, "DELETE", "/grants/"+made.ID, nil)
 	w.admin.do(t, "DELETE", "/grants/"+made.ID, nil).refused(t, "not_found")

@@ -46,11 +46,12 @@ type row struct {
 // matrix is the world that the routes are tried in.
 type matrix struct {
 	*world
-	home   env
-	people map[string]*member
-	target string // a machine that gets and loses roles
-	kit    bool   // there is a recovery kit
-	done   []tried
+	home      env
+	people    map[string]*member
+	target    string // a machine that gets and loses roles
+	kit       bool   // there is a recovery kit
+	committee *committee
+	done      []tried
 }
 
 func at(format string, args ...any) func(*testing.T, *matrix, string) (string, any, func()) {
@@ -69,8 +70,16 @@ var rows = joinRows(
 	coreRows,
 	streamRows,
 	canaryRows,
+	alertRows,
+	consumerRows,
+	passkeyRows,
 	archiveRows,
 	peopleRows,
+	policyRows,
+	accountRows,
+	approvalRows,
+	requestRows,
+	breakGlassRows,
 )
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -58,6 +60,7 @@ type sealed struct {
 	collectors map[string]*shamir.Collector // by slot
 	said       []unlockEvent
 	entered    chan opening
+	proxies    []netip.Prefix
 }
 
 // unlockEvent is something that was tried while nothing could be recorded; it goes into the log as soon as that opens.
@@ -79,6 +82,9 @@ func newSealed(ctx context.Context, o Options, cause error) (*sealed, error) {
 		collectors: map[string]*shamir.Collector{}}
 	if err := out.look(ctx, engine); err != nil {
 		return nil, errors.Join(err, engine.Abandon())
+	}
+	if out.proxies, err = httpkit.ParseProxies(o.Config.TrustedProxies); err != nil {
+		return nil, errors.Join(fmt.Errorf("KEYTURN_TRUSTED_PROXIES: %w", err), out.db.Close())
 	}
 	out.access = access.New(out.db, guard.New(out.db), access.Setup{})
 	return out, nil
@@ -126,7 +132,7 @@ func (s *sealed) handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(w, r, fault.New(fault.Sealed, "the server waits for its root key").WithHint("unlock it with: keyturn unlock"))
 	})
-	return httpkit.Front(mux)
+	return httpkit.Front(httpkit.Behind(s.proxies, mux))
 }
 
 func respond(w http.ResponseWriter, r *http.Request, v any, err error) {
@@ -283,7 +289,7 @@ func (s *sealed) cancel(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !policy.Decide(who, policy.KeysManage, policy.Resource{Org: who.Org}).Allowed {
+	if !policy.DecideAt(who, policy.KeysManage, policy.Resource{Org: who.Org}, policy.Facts{At: time.Now().UnixMilli()}).Allowed {
 		s.note("cancel by "+who.ID, "refused", httpkit.Address(r))
 		return fault.New(fault.Denied, "you may not do this: %s", policy.KeysManage)
 	}

@@ -18,10 +18,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/keyturn/keyturn/internal/access"
+	"github.com/keyturn/keyturn/internal/alert"
 	"github.com/keyturn/keyturn/internal/audit"
 	"github.com/keyturn/keyturn/internal/backup"
+	"github.com/keyturn/keyturn/internal/breakglass"
 	"github.com/keyturn/keyturn/internal/canary"
 	"github.com/keyturn/keyturn/internal/config"
+	"github.com/keyturn/keyturn/internal/consumer"
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/evidence"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -36,6 +39,7 @@ import (
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 	"github.com/keyturn/keyturn/internal/stream"
+	"github.com/keyturn/keyturn/internal/web"
 )
 
 // stopWithin is how long requests under way may take when the server stops.
@@ -59,26 +63,29 @@ type Options struct {
 
 // Server is one running server.
 type Server struct {
-	o        Options
-	started  time.Time
-	db       *store.DB
-	ring     *keyring.Ring
-	keys     *keys.Service
-	backups  *backup.Service
-	secrets  *secrets.Service
-	access   *access.Service
-	unlocker *unlocker
-	log      *evidence.Log
-	follow   *follow.Service // hands the log to whoever watches it
-	streams  *stream.Service
-	canaries *canary.Service
-	outbound outbound.Rules // for every call to an address that somebody configured
-	world    world
-	metrics  *metrics
-	handler  http.Handler
-	http     *http.Server
-	certs    *certificates
-	setup    sensitive.Value
+	o         Options
+	started   time.Time
+	db        *store.DB
+	ring      *keyring.Ring
+	keys      *keys.Service
+	backups   *backup.Service
+	secrets   *secrets.Service
+	access    *access.Service
+	unlocker  *unlocker
+	log       *evidence.Log
+	follow    *follow.Service // hands the log to whoever watches it
+	streams   *stream.Service
+	canaries  *canary.Service
+	consumers *consumer.Service
+	alerts    *alert.Service
+	outbound  outbound.Rules // for every call to an address that somebody configured
+	world     world
+	metrics   *metrics
+	handler   http.Handler
+	http      *http.Server
+	certs     *certificates
+	setup     sensitive.Value
+	glass     *breakglass.Service
 
 	closing  chan struct{} // closed when the server begins to stop
 	closed   sync.Once
@@ -131,13 +138,20 @@ func (s *Server) build(ctx context.Context) error {
 		setup.Token = s.setup
 	}
 	s.access = access.New(s.db, door, setup)
+	s.secrets.SetPeople(s.access)
+	passkeys, err := access.NewPasskeys(s.access, s.o.Config.PublicURL)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_PUBLIC_URL: %w", err)
+	}
 	s.access.SealWith(s.keys)
+	s.access.MailWith(nil, s.o.Config.PublicURL)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
 	}
 	s.metrics = newMetrics(s) // of all the services above
 	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
+	s.access.ReadsFrom(s.log.EachRead)
 	if err := s.archiveLog(); err != nil {
 		return err
 	}
@@ -145,18 +159,26 @@ func (s *Server) build(ctx context.Context) error {
 	if err := s.buildCanaries(ctx, door); err != nil {
 		return err
 	}
+	if err := s.buildWatching(door); err != nil {
+		return err
+	}
 	reporter := &reporter{s}
+	s.glass = breakglass.New(s.db, door, s.secrets, s.log)
 	routes, err := httpapi.New(httpapi.Services{
-		Secrets:  s.secrets,
-		Access:   s.access,
-		Auditor:  s.log,
-		Status:   reporter,
-		Keys:     s.keys,
-		Backups:  s.backups,
-		Streams:  s.streams,
-		Canaries: s.canaries,
-		Offline:  s.o.Config.OfflineMaxAge,
-		Closing:  s.closing,
+		Secrets:    s.secrets,
+		Access:     s.access,
+		Auditor:    s.log,
+		Status:     reporter,
+		Keys:       s.keys,
+		Backups:    s.backups,
+		Streams:    s.streams,
+		Canaries:   s.canaries,
+		Alerts:     s.alerts,
+		Consumers:  s.consumers,
+		Offline:    s.o.Config.OfflineMaxAge,
+		Closing:    s.closing,
+		Passkeys:   passkeys,
+		BreakGlass: s.glass,
 	})
 	if err != nil {
 		return err
@@ -164,10 +186,17 @@ func (s *Server) build(ctx context.Context) error {
 	mux := http.NewServeMux()
 	routes.Register(mux)
 	s.registerHealth(mux)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		httpkit.WriteError(w, r, fault.New(fault.NotFound, "nothing is served here").WithHint("the API lives below /keyturn/v1, health at /healthz"))
-	})
-	s.handler = httpkit.Front(s.metrics.measure(mux))
+	pages, err := web.New(web.Services{Access: s.access, Secrets: s.secrets, Passkeys: passkeys, Origin: s.o.Config.PublicURL,
+		Development: s.o.Config.Mode == config.Development, Version: s.o.Version})
+	if err != nil {
+		return err
+	}
+	pages.Register(mux)
+	proxies, err := httpkit.ParseProxies(s.o.Config.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("KEYTURN_TRUSTED_PROXIES: %w", err)
+	}
+	s.handler = httpkit.Front(httpkit.Behind(proxies, s.metrics.measure(mux)))
 	if s.world.fresh && s.o.FirstProject != "" {
 		if err := s.firstProject(ctx); err != nil {
 			return err
@@ -180,11 +209,16 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
 	s.follower.Go(func() { s.keys.Run(ctx) })
+	s.follower.Go(func() { s.secrets.Run(ctx) })
+	s.follower.Go(func() { s.access.Run(ctx) })
+	s.follower.Go(func() { s.glass.Run(ctx) })
 	s.follower.Go(func() { s.log.Run(ctx) })
 	s.follower.Go(func() { s.backups.Run(ctx) })
 	s.follower.Go(func() { s.follow.Run(ctx) })
 	s.follower.Go(func() { s.streams.Run(ctx) })
 	s.follower.Go(func() { s.canaries.Run(ctx) })
+	s.follower.Go(func() { s.consumers.Run(ctx) })
+	s.follower.Go(func() { s.alerts.Run(ctx) })
 	return nil
 }
 
@@ -378,6 +412,9 @@ func (s *Server) greet(addr net.Addr) {
 	w := &text
 	fmt.Fprintf(w, "Keyturn %s is ready: %s://%s\n", s.o.Version, scheme, addr)
 	s.world.describe(w)
+	if s.o.Config.PublicURL != "" {
+		fmt.Fprintf(w, "  console:  %s\n", s.o.Config.PublicURL)
+	}
 	if s.o.Config.Mode == config.Development {
 		fmt.Fprintln(w, "\n  DEVELOPMENT MODE: this machine may create the first admin, and a root key is made beside the data when none is given.\n  For real secrets set KEYTURN_MODE=production and give a root key of your own.")
 	}

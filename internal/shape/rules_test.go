@@ -10,14 +10,15 @@ var floors = [...][]string{
 	{"internal/sensitive", "internal/fault", "internal/crashpoint", "api"},
 	{"internal/domain"},
 	{"internal/scan", "internal/dbuser", "internal/runner", "internal/term", "internal/config", "internal/format", "internal/rootkey", "internal/bucket", "internal/outbound", "client"},
+	{"internal/login"},
 	{"internal/policy", "internal/keyring", "internal/audit", "internal/store"},
 	{"internal/guard", "internal/job"},
 	{"internal/keys", "internal/follow"},
-	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence", "internal/stream", "internal/canary"},
+	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass"},
 	{"internal/rotate", "internal/lease", "internal/sync", "internal/alert"},
 	{"internal/incident"},
 	{"internal/httpkit"},
-	{"internal/httpapi", "internal/web", "internal/compat/infisical", "internal/compat/vault"},
+	{"internal/httpapi", "internal/web", "internal/compat/infisical", "internal/compat/vault", "internal/compat/scim"},
 	{"internal/server"},
 	{"internal/cli", "keyturntest"},
 	{"cmd/keyturn"},
@@ -25,12 +26,12 @@ var floors = [...][]string{
 
 // beside lists the rooms that are no part of the house: test kits, which only tests and each other import. Packages whose
 // name ends in "test", such as a contract suite beside its interface, are kits as well.
-var beside = [...]string{"internal/testpg", "internal/shape", "internal/proof", "internal/reference", "keyturntest"}
+var beside = [...]string{"internal/testpg", "internal/testoidc", "internal/testsaml", "internal/testldap", "internal/shape", "internal/proof", "internal/reference", "keyturntest"}
 
 // inside is everything that only makes sense in a process with a database: what the offline half must not need.
 var inside = []string{
 	"internal/policy", "internal/keyring", "internal/audit", "internal/store", "internal/guard", "internal/job", "internal/keys", "internal/follow",
-	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/stream", "internal/canary", "internal/rotate", "internal/lease",
+	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass", "internal/rotate", "internal/lease",
 	"internal/sync", "internal/alert", "internal/incident", "internal/httpkit", "internal/httpapi", "internal/web",
 	"internal/compat", "internal/server",
 }
@@ -78,7 +79,7 @@ var rules = [...]rule{
 		reason: "a driver owns what is peculiar to its system; schedule, state, audit and limits belong to its engine",
 	},
 	{
-		of:     []string{"internal/scan", "internal/runner", "internal/term", "internal/format", "internal/dbuser", "internal/rootkey", "internal/bucket", "internal/outbound", "client"},
+		of:     []string{"internal/scan", "internal/runner", "internal/term", "internal/format", "internal/dbuser", "internal/rootkey", "internal/bucket", "internal/outbound", "internal/login", "client"},
 		never:  inside,
 		reason: "these work without a server and make the command line useful offline; users compile client into their programs",
 	},

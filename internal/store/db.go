@@ -72,7 +72,8 @@ type DB struct {
 	// listeners hear of changes; set before the first write.
 	listeners []func(Feed)
 	// grew are told that this server's entries are in the log.
-	grew atomic.Pointer[[]func(int64)]
+	grew   atomic.Pointer[[]func(int64)]
+	frozen frozen
 }
 
 // Open brings the schema up to date and starts the writer. onFatal is called once, by a goroutine of its own, when the
@@ -81,6 +82,7 @@ type DB struct {
 func Open(ctx context.Context, e *Engine, onFatal func(error)) (*DB, error) {
 	db := &DB{engine: e, onFatal: onFatal}
 	db.Queries = Queries{db}
+	db.Hear(db.frozen.hear)
 	db.writer = newWriter(db)
 	if err := db.migrate(ctx); err != nil {
 		return nil, err

@@ -148,9 +148,14 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 	walks := []func(context.Context, querier, func(string, string, [32]byte) error) error{
 		orgs.digests, projects.digests, environments.digests, commits.digests, folders.digests, secretRows.digests,
 		personals.digests, persons.digests, identities.digests, clientSecrets.digests, tokens.digests, grants.digests, groups.digests, groupMembers.digests,
+		roles.digests, freezes.digests,
 		keySlots.digests, keyGenerations.digests, keyTurns.digests, instanceSecrets.digests, backups.digests,
 		streams.digests, canaries.digests, archiveSegments.digests,
+		alertChannels.digests, alertRules.digests,
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
+		passkeys.digests,
+		envApprovals.digests, changeSets.digests, changeParts.digests, changeReviews.digests, changeLinks.digests, accessRequests.digests,
+		breakGlasses.digests, breakGlassShares.digests, breakGlassOpenings.digests, breakGlassEntries.digests, breakGlassTasks.digests,
 	}
 	for _, walk := range walks {
 		if err := walk(ctx, q.q, yield); err != nil {

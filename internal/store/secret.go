@@ -322,3 +322,13 @@ func (q Queries) EachState(ctx context.Context, env domain.EnvID, visit func(*Se
 	}
 	return nil
 }
+
+// EachFolderState walks every state of every folder of an environment, current ones and replaced ones.
+func (q Queries) EachFolderState(ctx context.Context, env domain.EnvID, visit func(*Folder) error) error {
+	for _, t := range []*table[Folder]{folders, folderHistory} {
+		if err := t.each(ctx, q.q, "WHERE env_id = ?", visit, string(env)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -19,8 +19,15 @@ import (
 var copied = []string{
 	"instance", "key_slot", "key_generation", "key_turn", "instance_secret",
 	"org", "project", "environment", "person", "identity", "client_secret", "token", "role", "user_group", "group_member", "role_grant",
+	"halt",
+	"passkey",
 	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
-	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
+	"commits", "env_approval", "change_set", "change_part", "change_review", "change_link", "access_request",
+	"breakglass", "breakglass_share", "breakglass_opening", "breakglass_entry", "breakglass_task",
+	"folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
+	"audit_chunk",
+	"follower", "stream", "canary",
+	"consumer", "alert_channel", "alert_rule", "alert_known",
 	"audit_segment", "audit_tile", "audit_chunk", "follower", "stream", "canary",
 }
 
@@ -30,7 +37,11 @@ var leftOut = map[string]string{
 	"audit_index":      "computed from audit_chunk, for searches only",
 	"feed":             "tells running servers what changed; nobody listens to a copy",
 	"idempotency":      "answers for requests to the instance that was copied, which the copy has not applied",
+	"alert_event":      "what happened to the instance that was copied was told there",
+	"alert_delivery":   "a copy must not send the messages of another instance",
 	"backup":           "a copy must neither count nor delete the backups of another instance",
+
+	"passkey_challenge": "each is good for one ceremony of a few minutes, with the instance that was copied",
 }
 
 // ordered are the tables whose rows must come in an order of their own.

@@ -34,6 +34,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Log", log},
 		{"Feed", feed},
 		{"Snapshots", snapshots},
+		{"Passkeys", passkeys},
 		{"Followers", followers},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, fresh) })

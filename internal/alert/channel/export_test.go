@@ -1,0 +1,7 @@
+package channel
+
+// What tests look at alone.
+var (
+	Signature       = signature
+	ParseRetryAfter = parseRetryAfter
+)
