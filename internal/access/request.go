@@ -22,8 +22,8 @@ const (
 
 // Bounds of requests.
 const (
-	requestKept       = 7 * 24 * time.Hour // that long an undecided one waits
-	minRequestTTL     = time.Minute
+	requestKept       = 7 * 24 * time.Hour  // that long an undecided one waits
+	minRequestTTL     = time.Second         // shorter is a mistake
 	maxRequestTTL     = 30 * 24 * time.Hour // longer work wants a grant that somebody looks after
 	maxOpenRequests   = 20                  // of one principal
 	maxRequestReason  = 1000                // bytes

@@ -70,7 +70,7 @@ func lacking(p *domain.Principal, g Given, rules []domain.Rule) error {
 		}
 		given := bare(&grant, &rules[i])
 		for at, a := range Actions {
-			if !given.all && !given.actions.has(at) || slices.Contains(self, a.Action) || slices.Contains(anonymous, a.Action) {
+			if !given.all && !given.actions.has(at) || slices.Contains(self, a.Action) || slices.Contains(asking, a.Action) || slices.Contains(anonymous, a.Action) {
 				continue
 			}
 			if !rights.gives(p, given, at, g.Slug, rules) {

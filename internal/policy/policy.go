@@ -139,7 +139,10 @@ type Decision struct {
 var anonymous = []Action{SessionLogin, SetUp, InviteAccept, PasskeyChallenge}
 
 // self is what everybody may do with what is his own, whatever his roles.
-var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve, AccessRequest, BreakBegin, BreakShare, BreakOpen, BreakClose, BreakReport}
+var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}
+
+// asking is what everybody may try whose token has no scopes: what comes of it others decide, or what he proves.
+var asking = []Action{AccessRequest, BreakBegin, BreakShare, BreakOpen, BreakClose, BreakReport}
 
 // emergency is all that a break-glass session may do, whatever its role: it changes neither access nor itself.
 var emergency = []Action{SecretList, SecretRead, SecretWrite, SecretDelete, ProjectRead, SelfRead, SessionEnd}

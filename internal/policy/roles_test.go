@@ -53,6 +53,7 @@ func person(grants ...domain.Grant) *domain.Principal {
 
 var (
 	own     = []policy.Action{policy.SelfRead, policy.SessionEnd, policy.TokenRevoke, policy.SelfManage, policy.SelfProve}
+	asking  = []policy.Action{policy.AccessRequest, policy.BreakBegin, policy.BreakShare, policy.BreakOpen, policy.BreakClose, policy.BreakReport} // without scopes
 	secrets = []policy.Action{policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete}
 )
 
@@ -78,10 +79,10 @@ func TestEveryRoleMayDoThisAndNothingElse(t *testing.T) {
 			policy.AuditRead, policy.InstanceRead, policy.SessionLogin, policy.SessionEnd, policy.SelfRead, policy.SetUp, policy.PasskeyChallenge, policy.InviteAccept,
 			policy.KeysManage, policy.KeysUnlock, policy.KeysTurn, policy.BackupManage, policy.AuditIndex,
 			policy.AuditManage, policy.AlertRead, policy.AlertManage,
-			policy.ProjectFreeze, policy.InstanceFreeze,
+			policy.ProjectFreeze, policy.InstanceFreeze, policy.ChangeReview, policy.BreakPrepare, policy.BreakRead,
 		},
-		domain.Developer: {policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.ProjectRead, policy.TokenCreate},
-		domain.Viewer:    {policy.SecretList, policy.ProjectRead, policy.TokenCreate},
+		domain.Developer: {policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.ChangeReview, policy.ProjectRead, policy.TokenCreate},
+		domain.Viewer:    {policy.SecretList, policy.ChangeReview, policy.ProjectRead, policy.TokenCreate},
 		domain.None:      {},
 		"":               {},
 		"Admin":          {},
@@ -92,7 +93,7 @@ func TestEveryRoleMayDoThisAndNothingElse(t *testing.T) {
 			p := person(grantAt(place, role))
 			for level, r := range levels {
 				for _, action := range all {
-					want := slices.Contains(own, action) || slices.Contains(inside, level) && slices.Contains(allowed, action)
+					want := slices.Contains(own, action) || slices.Contains(asking, action) || slices.Contains(inside, level) && slices.Contains(allowed, action)
 					// A role in one environment lets its holder see the project that holds it, and make tokens there.
 					if place == "environment" && level == "project" && (action == policy.ProjectRead || action == policy.TokenCreate) {
 						want = slices.Contains(allowed, action)
@@ -156,7 +157,7 @@ func TestRoleNoneWinsWhateverElseIsGrantedAndInWhatOrder(t *testing.T) {
 				for level, r := range levels {
 					for _, action := range actions(t) {
 						got := policy.Decide(p, action, r).Allowed
-						if slices.Contains(inside, level) && got && !slices.Contains(own, action) {
+						if slices.Contains(inside, level) && got && !slices.Contains(own, action) && !slices.Contains(asking, action) {
 							t.Errorf("none in the %s does not stop %s in the %s", place, action, level)
 						}
 						if !slices.Contains(inside, level) && got != policy.Decide(person(others...), action, r).Allowed {
@@ -243,5 +244,28 @@ func TestActionsAreNamedAlike(t *testing.T) {
 		if !slices.Contains(all, action) {
 			t.Errorf("%s is not listed", action)
 		}
+	}
+}
+
+// Whatever role was prepared, a break-glass session reaches values and nothing that would outlive it.
+func TestABreakGlassSessionMayDoThisAndNothingElse(t *testing.T) {
+	p := person(domain.Grant{Role: domain.Admin})
+	p.Method = domain.BreakGlassMethod
+	may := []policy.Action{policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.ProjectRead, policy.SelfRead, policy.SessionEnd}
+	for level, r := range levels {
+		for _, action := range actions(t) {
+			if got := policy.Decide(p, action, r).Allowed; got && !slices.Contains(may, action) {
+				t.Errorf("%s in the %s is allowed", action, level)
+			}
+			if policy.Reaches(p, action, r) && !slices.Contains(may, action) {
+				t.Errorf("%s is allowed somewhere in the %s", action, level)
+			}
+		}
+	}
+	if !policy.Decide(p, policy.SecretRead, levels["folder"]).Allowed {
+		t.Error("it reads nothing")
+	}
+	if policy.CanGrant(p, domain.Grant{Role: domain.Viewer}) {
+		t.Error("it grants roles")
 	}
 }

@@ -18,7 +18,7 @@ const (
 	// defaultExpiry is how long a change waits: long enough for a week with holidays, short enough that nobody approves what
 	// everybody has forgotten.
 	defaultExpiry = 7 * 24 * time.Hour
-	minExpiry     = time.Minute
+	minExpiry     = time.Second // shorter is a mistake
 	maxExpiry     = 90 * 24 * time.Hour
 	maxNeed       = 20 // others that one change can need: more never come together
 	maxApprovers  = 100

@@ -1,28 +1,30 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/httpapi"
 )
 
-// guarded is an environment whose changes need one other, with people who may write it.
-type guarded struct {
+// watched is an environment whose changes need one other, with people who may write it.
+type watched struct {
 	env
 	author, second, third person
 	authorID, secondID    api.User
 }
 
-func (w *world) guarded(t *testing.T, need int64) guarded {
+func (w *world) watched(t *testing.T, need int64) watched {
 	t.Helper()
 	e := w.project(t)
 	e.commit(t, set("/", "A", "test-value-1"), set("/", "B", "test-value-b"), set("/back", "C", "test-value-c"))
 	role := api.GrantRequest{Project: e.project, Role: "developer"}
-	g := guarded{env: e}
+	g := watched{env: e}
 	g.author, g.authorID = w.userID(t, role)
 	g.second, g.secondID = w.userID(t, role)
 	g.third = w.user(t, role)
@@ -41,7 +43,7 @@ func waiting(t *testing.T, r reply) api.ChangeSet {
 	return *w.ChangeSet
 }
 
-func (g guarded) propose(t *testing.T, changes ...api.Change) api.ChangeSet {
+func (g watched) propose(t *testing.T, changes ...api.Change) api.ChangeSet {
 	t.Helper()
 	return waiting(t, g.as(g.author).attempt(t, changes...))
 }
@@ -64,7 +66,7 @@ func becomes(t *testing.T, r reply, state string) api.ChangeSet {
 
 func TestChangesWaitForOthersAndAreAppliedWithTheLastApproval(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		g := w.guarded(t, 2)
+		g := w.watched(t, 2)
 		before := g.state(t)
 		c := g.propose(t, set("/", "A", "test-value-2"), set("/new", "D", "test-value-d"), remove("/", "B"), rename("/back", "C", "CC"), api.Change{Op: "set", Path: "/", Name: "MADE", Generate: 24},
 			api.Change{Op: "copy", Path: "/copied", From: &api.Place{Path: "/", Name: "A"}})
@@ -93,11 +95,11 @@ func TestChangesWaitForOthersAndAreAppliedWithTheLastApproval(t *testing.T) {
 	})
 }
 
-func (g guarded) admin(w *world) person { return w.admin }
+func (g watched) admin(w *world) person { return w.admin }
 
 func TestNobodyApprovesHisOwnChange(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		g := w.guarded(t, 1)
+		g := w.watched(t, 1)
 		c := g.propose(t, set("/", "A", "test-value-2"))
 		approve(t, g.author, c).refused(t, "denied")
 		approve(t, g.author.scoped(t, g.project, "dev:/:*"), c).refused(t, "denied") // his token
@@ -124,7 +126,7 @@ func TestNobodyApprovesHisOwnChange(t *testing.T) {
 
 func TestEditingDropsApprovals(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		g := w.guarded(t, 2)
+		g := w.watched(t, 2)
 		c := g.propose(t, set("/", "A", "test-value-2"))
 		becomes(t, approve(t, g.second, c), "open")
 		edited := send[api.ChangeSet](t, g.author, "PUT", "/changes/"+c.ID, api.CommitRequest{Changes: []api.Change{set("/", "A", "test-value-3")}})
@@ -140,7 +142,7 @@ func TestEditingDropsApprovals(t *testing.T) {
 
 func TestWhatMovedMeanwhileMakesAChangeStale(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		g := w.guarded(t, 1)
+		g := w.watched(t, 1)
 		first, second, other := g.propose(t, set("/", "A", "test-value-2")), g.propose(t, set("/", "A", "test-value-3")), g.propose(t, set("/", "B", "test-value-4"))
 		becomes(t, approve(t, g.second, first), "applied")
 		becomes(t, approve(t, g.second, other), "applied") // it touches nothing that moved
@@ -161,7 +163,7 @@ func TestWhatMovedMeanwhileMakesAChangeStale(t *testing.T) {
 // A copy is pinned to what was looked at: its source may be written by people who may not write here.
 func TestACopyBringsWhatWasReviewed(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		g := w.guarded(t, 1)
+		g := w.watched(t, 1)
 		staging := g.in("staging")
 		staging.commit(t, set("/", "S", "test-value-good"))
 		c := g.propose(t, api.Change{Op: "copy", Path: "/", To: "S", From: &api.Place{Env: "staging", Path: "/", Name: "S"}})
@@ -179,7 +181,7 @@ func TestACopyBringsWhatWasReviewed(t *testing.T) {
 
 func TestRightsAreLookedAtAgainWhenAChangeIsApplied(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		g := w.guarded(t, 2)
+		g := w.watched(t, 2)
 		c := g.propose(t, set("/", "A", "test-value-2"))
 		becomes(t, approve(t, g.second, c), "open")
 		send[api.Done](t, w.admin, "PATCH", "/users/"+g.secondID.ID, api.EnabledRequest{Disabled: true})
@@ -196,7 +198,7 @@ func TestRightsAreLookedAtAgainWhenAChangeIsApplied(t *testing.T) {
 
 func TestReviewersSeeValuesOnlyWhereTheyMayRead(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		g := w.guarded(t, 1)
+		g := w.watched(t, 1)
 		c := g.propose(t, set("/", "A", "test-value-2"))
 		viewer := w.user(t, api.GrantRequest{Project: g.project, Role: "viewer"})
 		viewer.do(t, "GET", "/changes/"+c.ID+"/diff?reveal=true", nil).refused(t, "denied")
@@ -220,7 +222,7 @@ func TestReviewersSeeValuesOnlyWhereTheyMayRead(t *testing.T) {
 
 func TestRejectingAndWithdrawingEndAChange(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		g := w.guarded(t, 1)
+		g := w.watched(t, 1)
 		c := g.propose(t, set("/", "A", "test-value-2"))
 		g.second.do(t, "POST", "/changes/"+c.ID+"/comments", api.CommentRequest{Comment: "why?"}).fits(t, &c)
 		g.second.do(t, "POST", "/changes/"+c.ID+"/withdraw", nil).refused(t, "denied")
@@ -235,7 +237,7 @@ func TestRejectingAndWithdrawingEndAChange(t *testing.T) {
 
 func TestALinkApprovesOnceAndOnlyWhatItWasMadeFor(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		g := w.guarded(t, 1)
+		g := w.watched(t, 1)
 		nobody := w.admin.with("")
 		c := g.propose(t, set("/", "A", "test-value-2"))
 		link := send[api.ReviewLink](t, g.second, "POST", "/changes/"+c.ID+"/link", nil)
@@ -281,7 +283,7 @@ func TestNamedApproversAndMachinesThatWaitForNobody(t *testing.T) {
 
 func TestTheRuleItselfIsChangedOnlyWithApproval(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		g := w.guarded(t, 1)
+		g := w.watched(t, 1)
 		admin := w.user(t, api.GrantRequest{Project: g.project, Role: "admin"})
 		c := waiting(t, admin.do(t, "PUT", g.path()+"/approval", api.Approval{Need: 0}))
 		approve(t, admin, c).refused(t, "denied")
@@ -293,38 +295,38 @@ func TestTheRuleItselfIsChangedOnlyWithApproval(t *testing.T) {
 
 // guardedRoutes is every route that changes what an environment holds, or whether it is there, with how to call it. Routes
 // below an environment or project that are not here must stand in harmless.
-var guardedRoutes = map[string]func(t *testing.T, w *world, g guarded) reply{
-	"POST /projects/{project}/envs/{env}/commits": func(t *testing.T, w *world, g guarded) reply {
+var guardedRoutes = map[string]func(t *testing.T, w *world, g watched) reply{
+	"POST /projects/{project}/envs/{env}/commits": func(t *testing.T, w *world, g watched) reply {
 		return g.as(w.admin).attempt(t, api.Change{Op: "folder.move", Path: "/back", ToPath: "/front"}, api.Change{Op: "folder.delete", Path: "/front"}, remove("/", "A"))
 	},
-	"POST /projects/{project}/envs/{env}/rollback": func(t *testing.T, w *world, g guarded) reply {
+	"POST /projects/{project}/envs/{env}/rollback": func(t *testing.T, w *world, g watched) reply {
 		return w.admin.do(t, "POST", g.path()+"/rollback", api.RollbackRequest{To: 0})
 	},
-	"POST /projects/{project}/envs/{env}/secrets/purge": func(t *testing.T, w *world, g guarded) reply {
+	"POST /projects/{project}/envs/{env}/secrets/purge": func(t *testing.T, w *world, g watched) reply {
 		becomes(t, approve(t, g.second, g.propose(t, remove("/", "B"))), "applied")
 		return w.admin.do(t, "POST", g.path()+"/secrets/purge", api.PurgeRequest{Path: "/", Name: "B"})
 	},
-	"PUT /projects/{project}/envs/{env}/approval": func(t *testing.T, w *world, g guarded) reply {
+	"PUT /projects/{project}/envs/{env}/approval": func(t *testing.T, w *world, g watched) reply {
 		return w.admin.do(t, "PUT", g.path()+"/approval", api.Approval{Need: 0})
 	},
-	"PATCH /projects/{project}/envs/{env}": func(t *testing.T, w *world, g guarded) reply {
+	"PATCH /projects/{project}/envs/{env}": func(t *testing.T, w *world, g watched) reply {
 		return w.admin.do(t, "PATCH", g.path(), api.RenameRequest{Slug: "elsewhere"})
 	},
-	"DELETE /projects/{project}/envs/{env}": func(t *testing.T, w *world, g guarded) reply { return w.admin.do(t, "DELETE", g.path(), nil) },
-	"POST /projects/{project}/envs/{env}/restore": func(t *testing.T, w *world, g guarded) reply {
+	"DELETE /projects/{project}/envs/{env}": func(t *testing.T, w *world, g watched) reply { return w.admin.do(t, "DELETE", g.path(), nil) },
+	"POST /projects/{project}/envs/{env}/restore": func(t *testing.T, w *world, g watched) reply {
 		becomes(t, approve(t, g.deleter(t, w), waiting(t, w.admin.do(t, "DELETE", g.path(), nil))), "applied")
 		return w.admin.do(t, "POST", g.path()+"/restore", nil)
 	},
-	"POST /projects/{project}/envs/{env}/purge": func(t *testing.T, w *world, g guarded) reply {
+	"POST /projects/{project}/envs/{env}/purge": func(t *testing.T, w *world, g watched) reply {
 		becomes(t, approve(t, g.deleter(t, w), waiting(t, w.admin.do(t, "DELETE", g.path(), nil))), "applied")
 		return w.admin.do(t, "POST", g.path()+"/purge", nil)
 	},
-	"DELETE /projects/{project}": func(t *testing.T, w *world, g guarded) reply {
+	"DELETE /projects/{project}": func(t *testing.T, w *world, g watched) reply {
 		return w.admin.do(t, "DELETE", "/projects/"+g.project, nil)
 	},
 }
 
-func (g guarded) deleter(t *testing.T, w *world) person { return g.second }
+func (g watched) deleter(t *testing.T, w *world) person { return g.second }
 
 // harmless are writes that change nothing of what others get from an environment that is there.
 var harmless = map[string]string{
@@ -350,7 +352,7 @@ func TestNoRouteChangesAGuardedEnvironmentAtOnce(t *testing.T) {
 			case !known:
 				continue
 			}
-			g := w.guarded(t, 1)
+			g := w.watched(t, 1)
 			got := call(t, w, g)
 			if got.status == http.StatusAccepted {
 				if c := waiting(t, got); c.State != "open" {
@@ -374,9 +376,60 @@ func TestNoRouteChangesAGuardedEnvironmentAtOnce(t *testing.T) {
 
 func TestProjectsAreNotPurgedRoundAGuardedEnvironment(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		g := w.guarded(t, 1)
+		g := w.watched(t, 1)
 		becomes(t, approve(t, g.second, waiting(t, w.admin.do(t, "DELETE", g.path(), nil))), "applied")
 		send[api.Done](t, w.admin, "DELETE", "/projects/"+g.project, nil)
 		w.admin.do(t, "POST", "/projects/"+g.project+"/purge", nil).refused(t, "conflict")
 	})
+}
+
+func TestAnExpiredChangeIsNotApproved(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		g := w.watched(t, 0)
+		send[api.Approval](t, w.admin, "PUT", g.path()+"/approval", api.Approval{Need: 1, Expiry: "1s"})
+		c := g.propose(t, set("/", "A", "test-value-2"))
+		link := g.second.do(t, "POST", "/changes/"+c.ID+"/link", nil)
+		eventually(t, 10*time.Second, "it has expired", func() bool { return get[api.ChangeSet](t, g.second, "/changes/"+c.ID).State == "expired" })
+		approve(t, g.second, c).refused(t, "expired")
+		var l api.ReviewLink
+		link.fits(t, &l)
+		w.admin.with("").do(t, "POST", "/change-links/approve", api.ReviewLinkRequest{Token: l.Token}).refused(t, "unauthenticated")
+		g.author.do(t, "POST", "/changes/"+c.ID+"/rebase", nil).refused(t, "expired")
+		if n := len(get[api.ChangeSets](t, g.second, "/changes?project="+g.project).Changes); n != 0 {
+			t.Errorf("%d changes are listed as waiting", n)
+		}
+	})
+}
+
+// What waits lies sealed, and moves to a new key with everything else.
+func TestATurnOfKeysTakesWaitingChangesAlong(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		g := w.watched(t, 1)
+		long := strings.Repeat("x", 60<<10)
+		var changes []api.Change
+		for i := range 40 { // more than one envelope holds
+			changes = append(changes, set("/", fmt.Sprintf("LONG_%d", i), long))
+		}
+		c := g.propose(t, changes...)
+		turn := send[api.KeyRotated](t, w.admin, "POST", "/keys/rotations", api.KeyRotation{Layer: "project", Project: g.project}).Turns[0]
+		eventually(t, turnsWithin, "the turn has ended", func() bool { return get[api.KeyTurn](t, w.admin, "/keys/turns/"+turn.ID).Stage == "done" })
+		for _, count := range get[api.KeyCensus](t, w.admin, "/keys/census").Counts {
+			if count.Where == "change_part.value" && count.KeyID == turn.Old && count.Count > 0 {
+				t.Errorf("%d envelopes of changes lie under the old key", count.Count)
+			}
+		}
+		becomes(t, approve(t, g.second, c), "applied")
+		if v := g.value(t, "/", "LONG_39"); v != long {
+			t.Errorf("the value has %d bytes", len(v))
+		}
+		wholeLogFits(t, w)
+	})
+}
+
+// wholeLogFits checks log and data against each other.
+func wholeLogFits(t *testing.T, w *world) {
+	t.Helper()
+	if v := send[api.Verification](t, w.admin, "POST", "/audit/verify?deep=true", nil); len(v.Problems) > 0 {
+		t.Errorf("log and data differ: %+v", v.Problems)
+	}
 }

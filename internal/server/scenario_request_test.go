@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,5 +93,23 @@ func TestARequestForWhatIsNotThereLooksTheSame(t *testing.T) {
 		p.do(t, "POST", "/access-requests", api.AccessAsked{Role: "viewer", Project: e.project, For: "8784h", Reason: "x"}).refused(t, "invalid")
 		p.do(t, "POST", "/access-requests", api.AccessAsked{Role: "none", Project: e.project, For: "1h", Reason: "x"}).refused(t, "invalid")
 		p.do(t, "POST", "/access-requests", api.AccessAsked{Role: "viewer", Project: e.project, For: "1h"}).refused(t, "invalid")
+	})
+}
+
+func TestAGivenRoleEndsToTheMomentAndItsGrantIsTakenAway(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		e := w.project(t)
+		e.commit(t, set("/", "A", "test-value"))
+		p := w.user(t)
+		r := asks(t, p, api.AccessAsked{Role: "developer", Project: e.project, For: "3s"})
+		ok := send[api.AccessRequest](t, w.admin, "POST", "/access-requests/"+r.ID+"/approve", api.CommentRequest{})
+		e.as(p).value(t, "/", "A")
+		eventually(t, 20*time.Second, "the role has ended", func() bool { return e.as(p).ask(t, "/", "A").status == 404 })
+		if time.Now().Before(*ok.GrantedUntil) {
+			t.Error("it ended too early")
+		}
+		eventually(t, time.Minute, "the grant is gone", func() bool {
+			return !slices.ContainsFunc(get[api.Grants](t, w.admin, "/grants").Grants, func(g api.Grant) bool { return g.ID == ok.GrantID })
+		})
 	})
 }
