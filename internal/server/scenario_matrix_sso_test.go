@@ -35,9 +35,9 @@ var ssoRows = map[string]row{
 		send[api.SSOConnection](t, m.admin, "POST", "/sso/connections", api.SSORequest{Name: path[len("/sso/connections/"):], SAML: &api.SAMLSettings{Metadata: testsaml.Start(t).Metadata}})
 		return path + "/test", nil, func() { m.admin.do(t, "DELETE", path, nil) }
 	}},
-	"PUT /sso/enforcement":              {want: adminOnly, call: with("/sso/enforcement", api.SSOEnforcement{})},
-	"POST /login/sso":                   {want: "401", call: with("/login/sso", api.SSOCodeRequest{Code: "test-value", Verifier: ssoVerifier})},
-	"POST /login/ldap":                  {want: "404", call: with("/login/ldap", api.LDAPLoginRequest{Connection: "corp", Account: "ann", Password: testPassword})},
+	"PUT /sso/enforcement": {want: adminOnly, call: with("/sso/enforcement", api.SSOEnforcement{})},
+	"POST /login/sso":      {want: "401", call: with("/login/sso", api.SSOCodeRequest{Code: "test-value", Verifier: ssoVerifier})},
+	"POST /login/ldap":     {want: "404", call: with("/login/ldap", api.LDAPLoginRequest{Connection: "corp", Account: "ann", Password: testPassword})},
 	"POST /scim/tokens": {want: adminMake, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
 		return "/scim/tokens", api.SCIMTokenRequest{Connection: "directory", TTL: "1h"}, nil
 	}},
