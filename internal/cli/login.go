@@ -24,6 +24,7 @@ type loginFlags struct {
 	printToken, again      bool
 	sso, ldap, account     string // names of connections, and an account there
 	noBrowser              bool
+	machine                machineFlags
 }
 
 // loggedIn is what a login tells; the token stays out of it.
@@ -43,11 +44,16 @@ func (a *app) loginCommand() *cobra.Command {
 client secret, which is better kept in KEYTURN_CLIENT_SECRET or a file than on a command line. Who has a second factor is asked
 for a code of it, or takes a recovery code.
 
+A machine with a login method gives --identity and --method; its JWT comes from a file, from the CI system, the pod or the cloud that it
+runs in.
+
 With --again, the session that is there is proved once more, which dangerous acts ask for after a while.`,
 		Example: `  keyturn login --email you@example.com
   keyturn login --sso corp
   keyturn login --again
-  KEYTURN_CLIENT_SECRET=... keyturn login --client-id ID --print-token`,
+  KEYTURN_CLIENT_SECRET=... keyturn login --client-id ID --print-token
+  keyturn login --identity ID --method ci --from github --print-token
+  keyturn login --identity ID --method app --jwt-file token.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			server, err := a.trusted()
@@ -85,6 +91,7 @@ With --again, the session that is there is proved once more, which dangerous act
 	f.StringVar(&l.code, "code", "", "code of the second factor, or a recovery code; asked for otherwise")
 	f.BoolVar(&l.again, "again", false, "prove the session that is there once more")
 	f.BoolVar(&l.printToken, "print-token", false, "print the token and store nothing")
+	l.machine.add(c)
 	c.MarkFlagsMutuallyExclusive("email", "client-id", "sso", "ldap")
 	c.MarkFlagsMutuallyExclusive("again", "client-id")
 	c.MarkFlagsMutuallyExclusive("again", "print-token")
@@ -92,6 +99,9 @@ With --again, the session that is there is proved once more, which dangerous act
 }
 
 func (a *app) login(ctx context.Context, server string, l loginFlags) (api.Session, error) {
+	if l.email == "" && l.clientID == "" && l.machine.complete(a) {
+		return a.loginMachine(ctx, server, l.machine)
+	}
 	c, err := a.dial(server, "")
 	if err != nil {
 		return api.Session{}, err

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"hash/crc32"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/keyturn/keyturn/internal/fault"
@@ -26,7 +27,11 @@ const (
 	LinkToken    TokenKind = "kti_" // in an invitation and other links that work once
 	ReviewLink   TokenKind = "ktv_" // approves one change set in the name of one reviewer, once
 	CustodyShare TokenKind = "ktg_" // one custodian's share of a break-glass credential
+	WrapToken    TokenKind = "ktw_" // opens a value that was wrapped, once
 )
+
+// TokenKinds lists them all, for whoever must know one of ours when he sees it.
+var TokenKinds = []TokenKind{SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, SCIMToken, LinkToken, ReviewLink, CustodyShare, WrapToken}
 
 const (
 	base62    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -64,9 +69,7 @@ func CheckToken(token string) (TokenKind, error) {
 		return "", bad
 	}
 	kind := TokenKind(token[:prefixLen])
-	switch kind {
-	case SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, LinkToken, ReviewLink, CustodyShare, SCIMToken:
-	default:
+	if !slices.Contains(TokenKinds, kind) {
 		return "", bad
 	}
 	if body := token[:len(token)-crcLen]; !strings.HasSuffix(token, checksum(body)) {

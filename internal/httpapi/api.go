@@ -17,6 +17,7 @@ import (
 func Routes() []Route {
 	return slices.Concat(
 		accessRoutes(),
+		machineRoutes(),
 		projectRoutes(),
 		secretRoutes(),
 		auditRoutes(),

@@ -68,6 +68,7 @@ func with(path string, body any) func(*testing.T, *matrix, string) (string, any,
 
 var rows = joinRows(
 	coreRows,
+	machineRows,
 	streamRows,
 	canaryRows,
 	alertRows,

@@ -147,6 +147,8 @@ func (s *Server) build(ctx context.Context) error {
 	s.access.SealWith(s.keys)
 	s.access.SSOWith(s.outbound, s.o.Config.PublicURL)
 	s.access.MailWith(nil, s.o.Config.PublicURL)
+	s.access.CallWith(s.outbound)
+	s.access.IssueAs(s.o.Config.PublicURL)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
@@ -189,6 +191,7 @@ func (s *Server) build(ctx context.Context) error {
 	routes.Register(mux)
 	scim.New(s.access).Register(mux)
 	s.registerHealth(mux)
+	s.registerWellKnown(mux)
 	pages, err := web.New(web.Services{Access: s.access, Secrets: s.secrets, Passkeys: passkeys, Origin: s.o.Config.PublicURL,
 		Development: s.o.Config.Mode == config.Development, Version: s.o.Version})
 	if err != nil {
