@@ -55,7 +55,7 @@ func unknown() *fault.Error {
 func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*bearer, error) {
 	if kind, err := domain.CheckToken(token); err != nil {
 		return nil, err
-	} else if kind != domain.SessionToken && kind != domain.AccessToken && kind != domain.APIToken {
+	} else if kind != domain.SessionToken && kind != domain.AccessToken && kind != domain.APIToken && kind != domain.SCIMToken {
 		return nil, fault.New(fault.Unauthenticated, "this is not an access token").WithHint("log in with it first: keyturn login --client-id ID")
 	}
 	row, err := s.db.TokenByHash(ctx, hash[:])

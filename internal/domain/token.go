@@ -31,7 +31,7 @@ const (
 )
 
 // TokenKinds lists them all, for whoever must know one of ours when he sees it.
-var TokenKinds = []TokenKind{SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, LinkToken, ReviewLink, CustodyShare, WrapToken, SCIMToken}
+var TokenKinds = []TokenKind{SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, SCIMToken, LinkToken, ReviewLink, CustodyShare, WrapToken}
 
 const (
 	base62    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -166,6 +166,7 @@ func sections() []section {
 		{"Backups", "sealed copies of the whole instance, and proofs that they can be restored", backupRoutes()},
 		{"Passkeys", "login and confirmation by Web Authentication", passkeyRoutes()},
 		{"People", "invitations, one's own account, second factors, sessions, and what leavers have read", peopleRoutes()},
+		{"Single sign-on", "identity providers and directories, and logins through them", ssoRoutes()},
 		{"Policy", "roles, groups, grants, what they decide and why, freeze and kill switch", policyRoutes()},
 		{"Approvals", "changes that wait for others", approvalRoutes()},
 		{"Access requests", "roles that somebody asks for, for a time", requestRoutes()},

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/keyturn/keyturn/api"
+	"github.com/keyturn/keyturn/internal/testsaml"
 )
 
 func oidcRequest(name string) api.SSORequest {
@@ -28,11 +29,15 @@ var ssoRows = map[string]row{
 	}},
 	"PUT /sso/connections/{name}":    {want: adminOnly, call: connected("", func(name string) any { return oidcRequest(name) })},
 	"DELETE /sso/connections/{name}": {want: adminOnly, call: connected("", func(string) any { return nil })},
-	// The provider does not answer: that is for admins to see.
-	"POST /sso/connections/{name}/test": {want: "503 403 403 403 403 403 403 403 403", call: connected("/test", func(string) any { return nil })},
-	"PUT /sso/enforcement":              {want: adminOnly, call: with("/sso/enforcement", api.SSOEnforcement{})},
-	"POST /login/sso":                   {want: "401", call: with("/login/sso", api.SSOCodeRequest{Code: "test-value", Verifier: ssoVerifier})},
-	"POST /login/ldap":                  {want: "404", call: with("/login/ldap", api.LDAPLoginRequest{Connection: "corp", Account: "ann", Password: testPassword})},
+	// That of SAML calls nobody.
+	"POST /sso/connections/{name}/test": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		path := "/sso/connections/" + m.fresh("sso-")
+		send[api.SSOConnection](t, m.admin, "POST", "/sso/connections", api.SSORequest{Name: path[len("/sso/connections/"):], SAML: &api.SAMLSettings{Metadata: testsaml.Start(t).Metadata}})
+		return path + "/test", nil, func() { m.admin.do(t, "DELETE", path, nil) }
+	}},
+	"PUT /sso/enforcement": {want: adminOnly, call: with("/sso/enforcement", api.SSOEnforcement{})},
+	"POST /login/sso":      {want: "401", call: with("/login/sso", api.SSOCodeRequest{Code: "test-value", Verifier: ssoVerifier})},
+	"POST /login/ldap":     {want: "404", call: with("/login/ldap", api.LDAPLoginRequest{Connection: "corp", Account: "ann", Password: testPassword})},
 	"POST /scim/tokens": {want: adminMake, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
 		return "/scim/tokens", api.SCIMTokenRequest{Connection: "directory", TTL: "1h"}, nil
 	}},

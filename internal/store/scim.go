@@ -69,7 +69,7 @@ func (f SCIMFilter) users(connection string) (string, []any) {
 		if *f.Active {
 			disabled = 0
 		}
-		add("user_id IN (SELECT id FROM person WHERE disabled = ?)", disabled)
+		add("EXISTS (SELECT 1 FROM person WHERE person.id = scim_user.user_id AND person.disabled = ?)", disabled)
 	}
 	if f.Nothing {
 		add("1 = 0")
