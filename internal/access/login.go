@@ -110,6 +110,9 @@ func (s *Service) session(ctx context.Context, tx *store.Tx, p guard.Permit, pro
 	if disabled {
 		return Session{}, badLogin()
 	}
+	if err := ssoOnly(ctx, tx.Queries, row); err != nil {
+		return Session{}, err
+	}
 	row, value, err := putToken(ctx, tx, row)
 	p.As(&domain.Principal{Kind: proof.Kind, ID: proof.ID, Name: proof.Name, Org: row.Org, Token: row.ID})
 	return Session{Token: value, Row: row, Name: proof.Name}, err

@@ -36,9 +36,10 @@ type Service struct {
 	crowd     *crowd
 	codes     *codeTries
 	keys      *keys.Service // nil until SealWith
-	mailer    Mailer        // nil: links are copied by hand
-	publicURL string        // what links begin with
-	reads     ReadLog       // who has read what
+	sso       ssoState
+	mailer    Mailer  // nil: links are copied by hand
+	publicURL string  // what links begin with
+	reads     ReadLog // who has read what
 	// refusals bounds how many refused tokens are recorded in a second; unrecorded counts the rest.
 	refusals   *rate.Limiter
 	unrecorded atomic.Int64

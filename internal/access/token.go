@@ -193,6 +193,10 @@ func (s *Service) nameOf(ctx context.Context, q store.Queries, kind domain.Princ
 		row, err := q.Person(ctx, domain.UserID(id))
 		return string(row.Email), row.Disabled, err
 	}
+	if kind == domain.Directory {
+		row, err := q.SSOConnection(ctx, id)
+		return row.Name, !row.Enabled, err
+	}
 	row, err := q.Identity(ctx, domain.IdentityID(id))
 	return string(row.Name), row.Disabled, err
 }

@@ -16,6 +16,7 @@ const (
 	Identity  PrincipalKind = "identity"
 	Group     PrincipalKind = "group"     // never acts; holds roles for its members
 	System    PrincipalKind = "system"    // an engine of ours, with a narrow role of its own
+	Directory PrincipalKind = "directory" // keeps people and groups by SCIM, and may do nothing else
 	Anonymous PrincipalKind = "anonymous" // nobody yet: set-up and login
 )
 

@@ -23,6 +23,7 @@ const (
 	APIToken     TokenKind = "ktk_" // made by "token create"
 	ClientSecret TokenKind = "ktc_" // proves a machine identity at login
 	SetupToken   TokenKind = "ktu_" // lets the first admin in, once
+	SCIMToken    TokenKind = "ktd_" // a directory that keeps people and groups by SCIM
 	LinkToken    TokenKind = "kti_" // in an invitation and other links that work once
 	ReviewLink   TokenKind = "ktv_" // approves one change set in the name of one reviewer, once
 	CustodyShare TokenKind = "ktg_" // one custodian's share of a break-glass credential
@@ -30,7 +31,7 @@ const (
 )
 
 // TokenKinds lists them all, for whoever must know one of ours when he sees it.
-var TokenKinds = []TokenKind{SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, LinkToken, ReviewLink, CustodyShare, WrapToken}
+var TokenKinds = []TokenKind{SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, LinkToken, ReviewLink, CustodyShare, WrapToken, SCIMToken}
 
 const (
 	base62    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

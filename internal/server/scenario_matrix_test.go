@@ -76,6 +76,7 @@ var rows = joinRows(
 	passkeyRows,
 	archiveRows,
 	peopleRows,
+	ssoRows,
 	policyRows,
 	accountRows,
 	approvalRows,

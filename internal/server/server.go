@@ -23,6 +23,7 @@ import (
 	"github.com/keyturn/keyturn/internal/backup"
 	"github.com/keyturn/keyturn/internal/breakglass"
 	"github.com/keyturn/keyturn/internal/canary"
+	"github.com/keyturn/keyturn/internal/compat/scim"
 	"github.com/keyturn/keyturn/internal/config"
 	"github.com/keyturn/keyturn/internal/consumer"
 	"github.com/keyturn/keyturn/internal/domain"
@@ -144,6 +145,7 @@ func (s *Server) build(ctx context.Context) error {
 		return fmt.Errorf("KEYTURN_PUBLIC_URL: %w", err)
 	}
 	s.access.SealWith(s.keys)
+	s.access.SSOWith(s.outbound, s.o.Config.PublicURL)
 	s.access.MailWith(nil, s.o.Config.PublicURL)
 	s.access.CallWith(s.outbound)
 	s.access.IssueAs(s.o.Config.PublicURL)
@@ -187,6 +189,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	mux := http.NewServeMux()
 	routes.Register(mux)
+	scim.New(s.access).Register(mux)
 	s.registerHealth(mux)
 	s.registerWellKnown(mux)
 	pages, err := web.New(web.Services{Access: s.access, Secrets: s.secrets, Passkeys: passkeys, Origin: s.o.Config.PublicURL,

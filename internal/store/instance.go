@@ -152,6 +152,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		keySlots.digests, keyGenerations.digests, keyTurns.digests, instanceSecrets.digests, backups.digests,
 		streams.digests, canaries.digests, archiveSegments.digests,
 		alertChannels.digests, alertRules.digests,
+		ssoConnections.digests, ssoLinks.digests, scimUsers.digests, scimGroups.digests,
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
 		loginMethods.digests, wrappeds.digests, signingOverlaps.digests,
 		passkeys.digests,
