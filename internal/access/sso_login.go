@@ -194,7 +194,8 @@ func (s *Service) LoginLDAP(ctx context.Context, name, account string, password 
 	}
 	row, err := s.openConnection(ctx, name, ssoLDAP)
 	if err != nil {
-		return Session{}, err
+		anybody := guard.WithCaller(ctx, anonymous(guard.CallerOf(ctx)))
+		return Session{}, s.fail(anybody, guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"sso": domain.RecordedLabel(name)}}, err)
 	}
 	return s.login(ctx, "ldap "+name+" "+canonical, func() (Proof, error) {
 		l, err := s.directoryOf(row)
