@@ -59,6 +59,7 @@ var clientVariables = [...]struct{ name, flag, means string }{
 	{"KEYTURN_SERVER_ID", "--server-id", "server id of an aws method; the server's host name otherwise"},
 	{"KEYTURN_CLIENT_CERT", "--tls-cert", "client certificate of a tls method (PEM)"},
 	{"KEYTURN_CLIENT_KEY", "--tls-key", "its key (PEM)"},
+	{"KEYTURN_WRAP_TOKEN", "", "with `keyturn unwrap`: the token that opens the value"},
 	{"XDG_CONFIG_HOME", "", "where the files of `keyturn login` and the remembered checkpoints lie"},
 	{"XDG_CACHE_HOME", "", "where the sealed copies of `keyturn run` lie"},
 	{"NO_COLOR", "", "any value: no colours (no-color.org)"},
