@@ -192,6 +192,7 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.Invites(ctx))
 	add(c.Uninvite(ctx, "id"))
 	add2(c.ShowReviewLink(ctx, "kti_test-value"))
+	add2(c.ShowLink(ctx, "kti_test-value"))
 	add2(c.AcceptInvite(ctx, api.AcceptRequest{}))
 	add(c.ResetPassword(ctx, api.PasswordResetRequest{}))
 	add(c.ConfirmAddress(ctx, "kti_test-value"))
@@ -345,6 +346,50 @@ func TestALostWriteIsSentAgainUnderTheSameKey(t *testing.T) {
 			t.Errorf("another commit went under the key of the first")
 		}
 	})
+}
+
+func TestAFreshProofIsAskedForOnce(t *testing.T) {
+	stale := func() *http.Response {
+		b, _ := json.Marshal(api.Problem{Status: 401, Kind: string(client.Unauthenticated), Detail: "prove it", Reason: client.ReasonReauthenticate})
+		return respond(401, "application/problem+json", string(b))
+	}
+	for name, tt := range map[string]struct {
+		proves bool  // the proof helps
+		fails  error // of the person
+		paths  string
+	}{
+		"it helps":        {true, nil, "/grants/1 /reauth /grants/1"},
+		"it does not":     {false, nil, "/grants/1 /reauth /grants/1"},
+		"nobody is there": {true, errors.New("test"), "/grants/1"},
+	} {
+		var paths []string
+		proved := false
+		w := wire(func(r *http.Request) (*http.Response, error) {
+			path := strings.TrimPrefix(r.URL.Path, api.Prefix)
+			paths = append(paths, path)
+			switch {
+			case path == "/reauth":
+				proved = tt.proves
+			case !proved:
+				return stale(), nil
+			}
+			return respond(200, "application/json", `{"done":true}`), nil
+		})
+		c, err := client.New("http://keyturn.example.test", testToken, client.WithHTTPClient(&http.Client{Transport: w}),
+			client.WithReauth(func(ctx context.Context, c *client.Client) error {
+				if tt.fails != nil {
+					return tt.fails
+				}
+				return c.Reauth(ctx, api.Reproof{Code: "123456"})
+			}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.Ungrant(t.Context(), "1")
+		if got := strings.Join(paths, " "); got != tt.paths || (err == nil) != (tt.proves && tt.fails == nil) {
+			t.Errorf("%s: %s, %v", name, got, err)
+		}
+	}
 }
 
 func TestWhatIsShownOnceIsSentOnce(t *testing.T) {

@@ -22,9 +22,9 @@ type loginFlags struct {
 	clientID, clientSecret string // clientSecret is a file
 	code                   string
 	printToken, again      bool
+	machine                machineFlags
 	sso, ldap, account     string // names of connections, and an account there
 	noBrowser              bool
-	machine                machineFlags
 }
 
 // loggedIn is what a login tells; the token stays out of it.

@@ -96,7 +96,8 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.apiKeyCommand(), a.identityCommand(),
 		a.userCommand(), a.mfaCommand(), a.orgCommand(), a.groupsCommand(), a.roleCommand(), a.anyGrantCommand(),
 		a.policyCommand(), a.freezeCommand(), a.killCommand(), a.thawCommand(), a.joinCommand(), a.profileCommand(),
-		a.sessionCommand(), a.ssoCommand(), a.scimCommand(), a.leaversCommand(), a.tasksCommand(), a.accessCommand(), a.breakGlassCommand(),
+		a.sessionCommand(), a.leaversCommand(), a.tasksCommand(), a.accessCommand(), a.breakGlassCommand(), a.ssoCommand(),
+		a.scimCommand(),
 	)
 	add(groupServer,
 		a.serverCommand(), a.bootstrapCommand(), a.unlockCommand(), a.statusCommand(), a.auditCommand(), a.keysCommand(),

@@ -217,7 +217,7 @@ func TestEveryNamedPointIsVisited(t *testing.T) {
 	for _, c := range append(crashes(), meddled...) {
 		visited[c.point] = true
 	}
-	for _, point := range slices.Concat(backupPoints, streamPoints, restorePoints) {
+	for _, point := range slices.Concat(backupPoints, streamPoints, restorePoints, archivePoints) {
 		visited[point] = true
 	}
 	named := crashPoints(t, filepath.Join("..", "..", "internal"))

@@ -316,7 +316,7 @@ func TestIdentityTokensSurviveATurnOfTheirKey(t *testing.T) {
 			return send[api.IdentityToken](t, p, "POST", "/tokens/jwt", api.IdentityTokenRequest{Audience: "https://billing.example.test", TTL: "10m"}).Token
 		}
 		verify := func(text string) (map[string]any, bool) {
-			sig, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.EdDSA})
+			sig, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.EdDSA})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -27,10 +27,8 @@ var copied = []string{
 	"breakglass", "breakglass_share", "breakglass_opening", "breakglass_entry", "breakglass_task",
 	"folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
 	"audit_segment", "audit_tile", "audit_chunk",
-	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
-	"login_method", "wrapped", "signing_overlap",
-	"audit_chunk",
 	"follower", "stream", "canary",
+	"login_method", "wrapped", "signing_overlap",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
 }
 
