@@ -192,11 +192,11 @@ func (s *Service) LoginLDAP(ctx context.Context, name, account string, password 
 	if err != nil {
 		return Session{}, err
 	}
-	row, err := s.openConnection(ctx, name, ssoLDAP)
-	if err != nil {
-		return Session{}, err
-	}
-	return s.login(ctx, "ldap "+name+" "+canonical, func() (Proof, error) {
+	return s.login(ctx, "ldap "+domain.RecordedName(name)+" "+canonical, func() (Proof, error) {
+		row, err := s.openConnection(ctx, name, ssoLDAP)
+		if err != nil {
+			return Proof{}, err
+		}
 		l, err := s.directoryOf(row)
 		if err != nil {
 			return Proof{}, err
