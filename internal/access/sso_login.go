@@ -192,11 +192,12 @@ func (s *Service) LoginLDAP(ctx context.Context, name, account string, password 
 	if err != nil {
 		return Session{}, err
 	}
-	return s.login(ctx, "ldap "+domain.RecordedName(name)+" "+canonical, func() (Proof, error) {
-		row, err := s.openConnection(ctx, name, ssoLDAP)
-		if err != nil {
-			return Proof{}, err
-		}
+	row, err := s.openConnection(ctx, name, ssoLDAP)
+	if err != nil {
+		anybody := guard.WithCaller(ctx, anonymous(guard.CallerOf(ctx)))
+		return Session{}, s.fail(anybody, guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"sso": domain.RecordedLabel(name)}}, err)
+	}
+	return s.login(ctx, "ldap "+name+" "+canonical, func() (Proof, error) {
 		l, err := s.directoryOf(row)
 		if err != nil {
 			return Proof{}, err
