@@ -253,7 +253,8 @@ const (
 func (s *Service) Run(ctx context.Context) {
 	var both sync.WaitGroup
 	defer both.Wait()
-	both.Go(func() { s.runUses(ctx) })
+	ended := ctx // ctx is another one below
+	both.Go(func() { s.runUses(ended) })
 	ctx = guard.WithCaller(ctx, &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "access", Name: "access"}, Dialect: "system"})
 	for {
 		s.Sweep(ctx)

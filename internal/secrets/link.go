@@ -135,7 +135,8 @@ const sweepBatch = 100
 func (s *Service) Run(ctx context.Context) {
 	var both sync.WaitGroup
 	defer both.Wait()
-	both.Go(func() { s.runSigning(ctx) })
+	ended := ctx // ctx is another one below
+	both.Go(func() { s.runSigning(ended) })
 	ctx = guard.WithCaller(ctx, &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "approvals", Name: "approvals"}, Dialect: "system"})
 	for {
 		select {

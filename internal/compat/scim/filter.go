@@ -59,7 +59,7 @@ func parseTerm(s string) (t term, rest string, ok bool) {
 	}
 	name := s[:n]
 	if s[n] == '[' { // members[value eq "id"], or emails[type eq "work"].value eq "address"
-		end := strings.IndexByte(s, ']')
+		end := closing(s, n)
 		if end < 0 {
 			return term{}, "", false
 		}
@@ -88,6 +88,22 @@ func parseTerm(s string) (t term, rest string, ok bool) {
 	}
 	value, rest, ok := parseValue(strings.TrimLeft(s, " "))
 	return term{attributeName(name), value}, rest, ok
+}
+
+// closing finds the bracket that ends the one at n, outside of quotes; -1 when there is none.
+func closing(s string, n int) int {
+	quoted := false
+	for i := n + 1; i < len(s); i++ {
+		switch {
+		case quoted && s[i] == '\\':
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == ']' && !quoted:
+			return i
+		}
+	}
+	return -1
 }
 
 func attributeName(s string) string { return strings.ToLower(bare(s)) }

@@ -69,15 +69,19 @@ func parsePath(text string) (path string, where *term, err error) {
 	if len(text) > maxFilter {
 		return "", nil, bad
 	}
-	head, rest, ok := strings.Cut(text, "[")
-	if !ok {
+	at := strings.IndexByte(text, '[')
+	if at < 0 {
 		return strings.ToLower(text), nil, nil
 	}
-	inner, after, ok := strings.Cut(rest, "]")
-	if !ok || after != "" && !strings.HasPrefix(after, ".") {
+	end := closing(text, at)
+	if end < 0 {
 		return "", nil, bad
 	}
-	t, left, ok := parseTerm(strings.TrimSpace(inner))
+	head, inner, after := text[:at], text[at+1:end], text[end+1:]
+	if after != "" && !strings.HasPrefix(after, ".") {
+		return "", nil, bad
+	}
+	t, left, ok := parseTerm(strings.TrimSpace(inner)) // one level: what is inside has no brackets
 	if !ok || left != "" {
 		return "", nil, bad
 	}
