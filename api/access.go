@@ -95,6 +95,15 @@ type TokenInfo struct {
 	CreatedAt     time.Time  `json:"created_at"`
 	ExpiresAt     time.Time  `json:"expires_at"`
 	RevokedAt     *time.Time `json:"revoked_at,omitzero"`
+
+	Method     string     `json:"method,omitzero"` // of the login that made it
+	RenewUntil *time.Time `json:"renew_until,omitzero"`
+	LastUsedAt *time.Time `json:"last_used_at,omitzero"` // to the minute or two
+	Uses       int64      `json:"uses,omitzero"`         // how often it may be used at all
+	Used       int64      `json:"used,omitzero"`         // how often it was, where that is counted
+	Networks   []string   `json:"networks,omitzero"`     // where it may come from
+	Owner      string     `json:"owner,omitzero"`        // id of the person who answers for an API key
+	Address    string     `json:"address,omitzero"`      // of the client that got it
 }
 
 // Tokens is a list of tokens.
@@ -106,6 +115,10 @@ type Tokens struct {
 type IdentityRequest struct {
 	Name     string `json:"name"`
 	TokenTTL string `json:"token_ttl,omitzero"` // of its access tokens, default 1h
+	// The limits of tokens that client secrets give.
+	MaxTokenTTL string   `json:"max_token_ttl,omitzero"` // how far a token can be renewed; absent: not at all
+	TokenUses   int64    `json:"token_uses,omitzero"`    // how often one may be used; absent: any number
+	Networks    []string `json:"networks,omitzero"`      // where logins and tokens may come from, CIDR
 }
 
 // Identity is a machine.
@@ -115,6 +128,10 @@ type Identity struct {
 	TokenTTL  string    `json:"token_ttl"`
 	Disabled  bool      `json:"disabled"`
 	CreatedAt time.Time `json:"created_at"`
+
+	MaxTokenTTL string   `json:"max_token_ttl,omitzero"`
+	TokenUses   int64    `json:"token_uses,omitzero"`
+	Networks    []string `json:"networks,omitzero"`
 }
 
 // Identities is a list of machines.
@@ -130,7 +147,9 @@ type EnabledRequest struct {
 // ClientSecretRequest makes a client secret for a machine.
 type ClientSecretRequest struct {
 	Name string `json:"name,omitzero"`
-	TTL  string `json:"ttl,omitzero"` // absent: until revoked
+	TTL  string `json:"ttl,omitzero"`  // absent: until revoked
+	Uses int64  `json:"uses,omitzero"` // how often it may log in; absent: any number
+	Wrap string `json:"wrap,omitzero"` // hand it over in a token that opens once in this time, such as 10m
 }
 
 // ClientSecret is what is known of one. Secret is there only in the answer that made it.
@@ -142,6 +161,11 @@ type ClientSecret struct {
 	CreatedAt time.Time  `json:"created_at"`
 	ExpiresAt *time.Time `json:"expires_at,omitzero"`
 	RevokedAt *time.Time `json:"revoked_at,omitzero"`
+
+	WrapToken  string     `json:"wrap_token,omitzero"` // opens the secret once, in place of the secret itself
+	Uses       int64      `json:"uses,omitzero"`
+	Used       int64      `json:"used,omitzero"`
+	LastUsedAt *time.Time `json:"last_used_at,omitzero"`
 }
 
 // ClientSecrets is a list of them.

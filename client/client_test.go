@@ -86,8 +86,8 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.WithdrawChange(ctx, "id"))
 	add2(c.RebaseChange(ctx, "id"))
 	add2(c.LinkChange(ctx, "id"))
-	add2(c.ShowLink(ctx, "ktv_test-value"))
-	add2(c.ApproveLink(ctx, "ktv_test-value", ""))
+	add2(c.ShowReviewLink(ctx, "ktv_test-value"))
+	add2(c.ApproveReviewLink(ctx, "ktv_test-value", ""))
 	add2(c.RequestAccess(ctx, api.AccessAsked{}))
 	add2(c.AccessRequests(ctx, true))
 	add2(c.ApproveAccess(ctx, "id", ""))
@@ -100,7 +100,7 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.BreakGlassSession(ctx, "name"))
 	add2(c.CloseBreakGlass(ctx, "name"))
 	add2(c.BreakGlassReport(ctx, "name", "id"))
-	add2(c.Tasks(ctx))
+	add2(c.BreakGlassTasks(ctx))
 	add(c.FinishTask(ctx, "id"))
 	add2(c.Projects(ctx, true))
 	add2(c.Project(ctx, "shop"))
@@ -135,6 +135,21 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.Grant(ctx, api.GrantRequest{}))
 	add2(c.Grants(ctx))
 	add(c.Ungrant(ctx, "id"))
+	add2(c.LoginMachine(ctx, api.MachineLoginRequest{}))
+	add2(c.CreateMethod(ctx, "backend", api.MethodRequest{Settings: []byte("{}")}))
+	add2(c.Methods(ctx, "backend"))
+	add(c.ChangeMethod(ctx, "backend", "ci", api.MethodChange{}))
+	add(c.DeleteMethod(ctx, "backend", "ci"))
+	add2(c.RevokeTokensOf(ctx, "backend"))
+	add2(c.RenewToken(ctx, api.RenewRequest{}))
+	add2(c.IdentityToken(ctx, api.IdentityTokenRequest{}))
+	add2(c.CreateAPIKey(ctx, api.APIKeyRequest{}))
+	add2(c.APIKeys(ctx, "backend"))
+	add(c.RevokeAPIKey(ctx, "id"))
+	add2(c.Wrap(ctx, api.WrapRequest{}))
+	add2(c.Unwrap(ctx, "ktw_test-value"))
+	add2(c.RotateJWT(ctx, place, api.JWTRotation{}))
+	add2(c.JWTSecrets(ctx, place))
 	add(c.Reauth(ctx, api.Reproof{}))
 	add2(c.Factors(ctx))
 	add2(c.CreateFactor(ctx, api.FactorRequest{}))
@@ -144,6 +159,15 @@ func every(ctx context.Context, c *client.Client) []error {
 	add(c.ResetFactors(ctx, "id"))
 	add2(c.Settings(ctx))
 	add2(c.ChangeSettings(ctx, api.Settings{}))
+	add2(c.SSOConnections(ctx))
+	add2(c.CreateSSOConnection(ctx, api.SSORequest{}))
+	add2(c.UpdateSSOConnection(ctx, api.SSORequest{Name: "corp"}))
+	add(c.DeleteSSOConnection(ctx, "corp"))
+	add2(c.TestSSOConnection(ctx, "corp"))
+	add(c.EnforceSSO(ctx, api.SSOEnforcement{}))
+	add2(c.LoginSSO(ctx, api.SSOCodeRequest{}))
+	add2(c.LoginLDAP(ctx, api.LDAPLoginRequest{}))
+	add2(c.CreateSCIMToken(ctx, api.SCIMTokenRequest{}))
 	add2(c.CreateRole(ctx, api.RoleRequest{}))
 	add2(c.Roles(ctx))
 	add2(c.Role(ctx, "reader"))
@@ -167,7 +191,7 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.Invite(ctx, api.InviteRequest{}))
 	add2(c.Invites(ctx))
 	add(c.Uninvite(ctx, "id"))
-	add2(c.ShowLink(ctx, "kti_test-value"))
+	add2(c.ShowReviewLink(ctx, "kti_test-value"))
 	add2(c.AcceptInvite(ctx, api.AcceptRequest{}))
 	add(c.ResetPassword(ctx, api.PasswordResetRequest{}))
 	add(c.ConfirmAddress(ctx, "kti_test-value"))
@@ -321,6 +345,50 @@ func TestALostWriteIsSentAgainUnderTheSameKey(t *testing.T) {
 			t.Errorf("another commit went under the key of the first")
 		}
 	})
+}
+
+func TestAFreshProofIsAskedForOnce(t *testing.T) {
+	stale := func() *http.Response {
+		b, _ := json.Marshal(api.Problem{Status: 401, Kind: string(client.Unauthenticated), Detail: "prove it", Reason: client.ReasonReauthenticate})
+		return respond(401, "application/problem+json", string(b))
+	}
+	for name, tt := range map[string]struct {
+		proves bool  // the proof helps
+		fails  error // of the person
+		paths  string
+	}{
+		"it helps":        {true, nil, "/grants/1 /reauth /grants/1"},
+		"it does not":     {false, nil, "/grants/1 /reauth /grants/1"},
+		"nobody is there": {true, errors.New("test"), "/grants/1"},
+	} {
+		var paths []string
+		proved := false
+		w := wire(func(r *http.Request) (*http.Response, error) {
+			path := strings.TrimPrefix(r.URL.Path, api.Prefix)
+			paths = append(paths, path)
+			switch {
+			case path == "/reauth":
+				proved = tt.proves
+			case !proved:
+				return stale(), nil
+			}
+			return respond(200, "application/json", `{"done":true}`), nil
+		})
+		c, err := client.New("http://keyturn.example.test", testToken, client.WithHTTPClient(&http.Client{Transport: w}),
+			client.WithReauth(func(ctx context.Context, c *client.Client) error {
+				if tt.fails != nil {
+					return tt.fails
+				}
+				return c.Reauth(ctx, api.Reproof{Code: "123456"})
+			}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.Ungrant(t.Context(), "1")
+		if got := strings.Join(paths, " "); got != tt.paths || (err == nil) != (tt.proves && tt.fails == nil) {
+			t.Errorf("%s: %s, %v", name, got, err)
+		}
+	}
 }
 
 func TestWhatIsShownOnceIsSentOnce(t *testing.T) {

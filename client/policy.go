@@ -98,7 +98,7 @@ func (c *Client) Thaw(ctx context.Context, project string) error {
 
 func freezePath(project string) string {
 	if project == "" {
-		return "/freeze"
+		return "/instance/freeze"
 	}
 	return path("projects", project, "freeze")
 }

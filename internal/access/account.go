@@ -195,8 +195,8 @@ func (s *Service) ChangeAddress(ctx context.Context, address string) error {
 	var token sensitive.Value
 	old := domain.Email("")
 	err = s.own(ctx, policy.SelfManage, map[string]string{"address": string(email)}, func(tx *store.Tx, p guard.Permit, me store.Person) (err error) {
-		if s.mailer == nil {
-			return fault.New(fault.Unsupported, "the server has no way to send mail to the new address").WithHint("ask an admin: keyturn user address OLD NEW")
+		if err := s.mayMail(ctx); err != nil {
+			return err
 		}
 		old = me.Email
 		link, token, err = s.personalLink(ctx, tx, p, me, store.LinkAddress, email, addressLinkTTL)

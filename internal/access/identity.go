@@ -29,17 +29,18 @@ func (s *Service) ask(ctx context.Context, list string, work func(org domain.Org
 	return s.door.Read(ctx, op, func(p guard.Permit) error { return work(p.Org()) })
 }
 
-// CreateIdentity makes a machine identity. It may do nothing until it is given a role.
-func (s *Service) CreateIdentity(ctx context.Context, name string, ttl time.Duration) (store.Identity, error) {
+// CreateIdentity makes a machine identity. It may do nothing until it is given a role. The limits are those of the tokens that
+// client secrets give; other login methods have their own.
+func (s *Service) CreateIdentity(ctx context.Context, name string, limits Limits) (store.Identity, error) {
 	label, err := domain.ParseLabel(name)
 	if err != nil {
 		return store.Identity{}, err
 	}
-	if ttl == 0 {
-		ttl = defaultTokenTTL
+	if limits.TTL == 0 {
+		limits.TTL = defaultTokenTTL
 	}
-	if ttl < minTokenTTL || ttl > maxTokenTTL {
-		return store.Identity{}, fault.New(fault.Invalid, "the token lifetime must be between %v and 366 days", minTokenTTL).WithField("/token_ttl", "out of range")
+	if err := limits.check(); err != nil {
+		return store.Identity{}, err
 	}
 	var row store.Identity
 	err = s.manage(ctx, map[string]string{"identity": domain.RecordedLabel(name)}, func(tx *store.Tx, p guard.Permit) error {
@@ -48,7 +49,8 @@ func (s *Service) CreateIdentity(ctx context.Context, name string, ttl time.Dura
 		} else if fault.KindOf(err) != fault.NotFound {
 			return err
 		}
-		row = store.Identity{ID: domain.NewID[domain.IdentityID](), Org: p.Org(), Name: label, TokenTTL: ttl.Milliseconds(), CreatedAt: tx.Now()}
+		row = store.Identity{ID: domain.NewID[domain.IdentityID](), Org: p.Org(), Name: label, TokenTTL: limits.TTL.Milliseconds(), CreatedAt: tx.Now(),
+			MaxTTL: limits.MaxTTL.Milliseconds(), TokenUses: limits.Uses, Networks: limits.Networks}
 		return tx.PutIdentity(ctx, &row)
 	})
 	return row, err
@@ -96,18 +98,31 @@ func (s *Service) DisableIdentity(ctx context.Context, name string, disabled boo
 	})
 }
 
-// AddClientSecret makes a client secret for a machine; it is shown once. A ttl of 0 means that it does not end by itself.
-func (s *Service) AddClientSecret(ctx context.Context, name, label string, ttl time.Duration) (store.ClientSecret, sensitive.Value, error) {
-	if ttl < 0 || ttl > 10*maxTokenTTL {
+// ClientSecretInput is a new client secret.
+type ClientSecretInput struct {
+	Name string
+	TTL  time.Duration // 0 does not end by itself
+	Uses int64         // how often it may log in, 0 for any number
+	// Wrap hands the secret over in a token that opens once in this time; 0 gives the secret itself.
+	Wrap time.Duration
+}
+
+// AddClientSecret makes a client secret for a machine, or the token that opens it; it is shown once.
+func (s *Service) AddClientSecret(ctx context.Context, name string, in ClientSecretInput) (store.ClientSecret, sensitive.Value, error) {
+	if in.TTL < 0 || in.TTL > 10*maxTokenTTL {
 		return store.ClientSecret{}, sensitive.Value{}, fault.New(fault.Invalid, "the lifetime is out of range").WithField("/ttl", "want 0 for none, or up to ten years")
 	}
-	if label != "" {
-		if _, err := domain.ParseLabel(label); err != nil {
+	if in.Uses < 0 || in.Uses > maxTokenUses {
+		return store.ClientSecret{}, sensitive.Value{}, fault.New(fault.Invalid, "the number of uses is out of range").WithField("/uses", "want 0 for any number, or more")
+	}
+	if in.Name != "" {
+		if _, err := domain.ParseLabel(in.Name); err != nil {
 			return store.ClientSecret{}, sensitive.Value{}, err
 		}
 	}
 	var row store.ClientSecret
 	value := domain.NewToken(domain.ClientSecret)
+	shown := value
 	err := s.manage(ctx, map[string]string{"identity": domain.RecordedLabel(name), "client_secret": "add"}, func(tx *store.Tx, p guard.Permit) error {
 		i, err := identity(ctx, tx.Queries, p.Org(), name)
 		if err != nil {
@@ -117,13 +132,18 @@ func (s *Service) AddClientSecret(ctx context.Context, name, label string, ttl t
 			return err
 		}
 		hash := domain.TokenHash(string(value.Reveal()))
-		row = store.ClientSecret{ID: domain.NewID[string](), Org: i.Org, Identity: i.ID, Hash: hash[:], Name: label, CreatedAt: tx.Now()}
-		if ttl > 0 {
-			row.ExpiresAt = tx.Now() + ttl.Milliseconds()
+		row = store.ClientSecret{ID: domain.NewID[string](), Org: i.Org, Identity: i.ID, Hash: hash[:], Name: in.Name, CreatedAt: tx.Now(), Uses: in.Uses}
+		if in.TTL > 0 {
+			row.ExpiresAt = tx.Now() + in.TTL.Milliseconds()
+		}
+		if in.Wrap != 0 {
+			if _, shown, err = s.wrap(ctx, tx, p, "client secret of "+cut(string(i.Name), maxNoted), value, in.Wrap); err != nil {
+				return err
+			}
 		}
 		return tx.PutClientSecret(ctx, &row)
 	})
-	return row, value, err
+	return row, shown, err
 }
 
 // ClientSecrets lists those of a machine, without the secrets.

@@ -49,8 +49,10 @@ func (s *Service) Invite(ctx context.Context, places Places, in InviteInput) (In
 	if in.TTL < minInviteTTL || in.TTL > maxInviteTTL {
 		return out, fault.New(fault.Invalid, "the lifetime is out of range").WithField("/ttl", "want %v to %v", minInviteTTL, maxInviteTTL)
 	}
-	if in.Mail && s.mailer == nil {
-		return out, fault.New(fault.Unsupported, "the server has no way to send mail").WithHint("leave mail out, and hand the link over yourself")
+	if in.Mail {
+		if err := s.mayMail(ctx); err != nil {
+			return out, err
+		}
 	}
 	if len(in.Groups) > maxInviteGroups {
 		return out, fault.New(fault.Invalid, "too many groups").WithField("/groups", "want at most %d", maxInviteGroups)

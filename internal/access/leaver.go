@@ -222,7 +222,9 @@ func (n *names) task(ctx context.Context, p guard.Permit, row store.LeaverTask) 
 		folder, err := n.q.Folder(ctx, secret.Folder)
 		return folder.Path, err
 	})
-	if err == nil && p.Can(policy.SecretList, policy.Resource{Org: row.Org, Project: row.Project, Env: row.Env, Path: path}) {
+	_, slug, _ := strings.Cut(out.Place, "/")
+	r := policy.Resource{Org: row.Org, Project: row.Project, Env: row.Env, EnvSlug: domain.Slug(slug), Path: path, Name: secret.Name, Tags: secret.Attrs.Tags}
+	if err == nil && p.Can(policy.SecretList, r) {
 		out.Key = path.Key(secret.Name)
 	}
 	return out, err

@@ -79,7 +79,32 @@ func (s *Service) readBy(ctx context.Context, org domain.OrgID, principal string
 			}
 		}
 	}
-	return out, nil
+	return out, s.addKnown(ctx, principal, out)
+}
+
+// addKnown adds what consumers are known by, which reaches further back than the log where that was archived.
+func (s *Service) addKnown(ctx context.Context, principal string, out map[domain.SecretID]wasRead) error {
+	rows, err := s.db.ConsumersOf(ctx, principal)
+	if err != nil {
+		return err
+	}
+	for _, c := range rows {
+		was, there := out[c.Secret]
+		if !there {
+			row, err := s.db.Secret(ctx, c.Secret)
+			if fault.KindOf(err) == fault.NotFound && err != nil || err == nil && row.Deleted != 0 {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			row.Value, row.Comment, row.Digest = nil, nil, nil
+			was.row = row
+		}
+		was.version, was.at = max(was.version, c.Version), max(was.at, c.LastAt)
+		out[c.Secret] = was
+	}
+	return nil
 }
 
 // placeByName finds an environment by PROJECT/ENV; "" when there is none of this name any more.

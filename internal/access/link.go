@@ -22,17 +22,27 @@ const (
 	maxOpenLinks     = 1000 // of an organisation and purpose
 )
 
-// Mailer sends text to people. It gives a fault when it could not be handed over.
+// Mailer sends text to people.
 type Mailer interface {
+	// Ready is [fault.Unsupported] when there is no way to send mail at the moment.
+	Ready(ctx context.Context) error
+	// Mail gives a fault when the text could not be handed over.
 	Mail(ctx context.Context, to, subject, text string) error
 }
 
-// MailWith gives what sends mail, nil for nothing, and the address that links begin with, without a path. Without both, links
-// are copied by hand.
-func (s *Service) MailWith(m Mailer, publicURL string) {
-	if s.publicURL = publicURL; m != nil && publicURL != "" {
-		s.mailer = m
+// MailWith gives what sends mail and the address that links in it begin with, without a path. Without the address links are
+// copied by hand. It is called before the first request.
+func (s *Service) MailWith(m Mailer, publicURL string) { s.mailer, s.publicURL = m, publicURL }
+
+// mayMail tells what keeps the server from sending links.
+func (s *Service) mayMail(ctx context.Context) error {
+	switch {
+	case s.mailer == nil:
+		return fault.New(fault.Unsupported, "the server has no way to send mail")
+	case s.publicURL == "":
+		return fault.New(fault.Unsupported, "the server does not know under which address people reach it").WithHint("set KEYTURN_PUBLIC_URL")
 	}
+	return s.mailer.Ready(ctx)
 }
 
 // linkOf is the address that a person opens. What is behind the # no browser sends to a server or in a Referer.

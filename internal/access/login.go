@@ -110,6 +110,9 @@ func (s *Service) session(ctx context.Context, tx *store.Tx, p guard.Permit, pro
 	if disabled {
 		return Session{}, badLogin()
 	}
+	if err := ssoOnly(ctx, tx.Queries, row); err != nil {
+		return Session{}, err
+	}
 	row, value, err := putToken(ctx, tx, row)
 	p.As(&domain.Principal{Kind: proof.Kind, ID: proof.ID, Name: proof.Name, Org: row.Org, Token: row.ID})
 	return Session{Token: value, Row: row, Name: proof.Name}, err
@@ -207,18 +210,41 @@ func (s *Service) LoginIdentity(ctx context.Context, clientID string, secret sen
 			}
 			return Proof{}, err
 		}
-		if row.Identity != id || row.RevokedAt != 0 || row.ExpiresAt != 0 && time.Now().UnixMilli() >= row.ExpiresAt {
+		if !usable(row, id, time.Now().UnixMilli()) {
 			return Proof{}, badLogin()
 		}
 		i, err := s.db.Identity(ctx, id)
 		if err == nil && i.Disabled {
 			err = badLogin()
 		}
+		if err == nil {
+			err = reachable(i.Networks, guard.CallerOf(ctx).Address)
+		}
 		if err != nil {
 			return Proof{}, err
 		}
-		return Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: "client-secret", TTL: time.Duration(i.TokenTTL) * time.Millisecond}, err
+		return Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: "client-secret", TTL: time.Duration(i.TokenTTL) * time.Millisecond,
+			MaxTTL: time.Duration(i.MaxTTL) * time.Millisecond, Uses: i.TokenUses, Networks: i.Networks,
+			then: func(ctx context.Context, tx *store.Tx, p guard.Permit) error {
+				// Looked at again inside the transaction, so that a secret for one login gives one, however many ask at once.
+				row, err := tx.ClientSecretByHash(ctx, hash[:])
+				if err != nil {
+					return err
+				}
+				if !usable(row, id, tx.Now()) {
+					return badLogin()
+				}
+				row.Used++
+				row.LastUsedAt = tx.Now()
+				p.Note("client_secret", row.ID)
+				return tx.PutClientSecret(ctx, &row)
+			}}, nil
 	})
+}
+
+// usable tells whether a client secret may log its machine in.
+func usable(row store.ClientSecret, id domain.IdentityID, now int64) bool {
+	return row.Identity == id && row.RevokedAt == 0 && (row.ExpiresAt == 0 || now < row.ExpiresAt) && (row.Uses == 0 || row.Used < row.Uses)
 }
 
 // Logout ends the token that was shown.

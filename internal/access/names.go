@@ -24,6 +24,8 @@ type (
 	Identity = store.Identity
 	// ClientSecret is what is known of a machine's secret.
 	ClientSecret = store.ClientSecret
+	// Method is a way for a machine to log in.
+	Method = store.LoginMethod
 	// User is a person.
 	User = store.Person
 	// InviteRow is a link that works once.

@@ -122,34 +122,39 @@ func TestASessionEndsWhenNobodyUsesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now().UnixMilli()
-	p := func(usedAt int64) *domain.Principal {
-		return &domain.Principal{Token: row.ID, Idle: time.Hour.Milliseconds(), UsedAt: usedAt}
+	hours := func(n time.Duration) int64 { return now - (n * time.Hour).Milliseconds() }
+	b := func(usedAt int64) *bearer {
+		b := &bearer{who: &domain.Principal{Token: row.ID}, idle: time.Hour.Milliseconds(), born: hours(5)}
+		b.last.Store(usedAt)
+		return b
 	}
-	alive := func(p *domain.Principal) bool {
+	alive := func(b *bearer) bool {
 		t.Helper()
-		ok, err := w.alive(t.Context(), p)
-		if err != nil {
+		err := w.use(t.Context(), b, "192.0.2.1")
+		if err != nil && fault.KindOf(err) != fault.Unauthenticated {
 			t.Fatal(err)
 		}
-		return ok
+		return err == nil
 	}
-	w.uses = newLastUses()
-	if alive(p(now-2*time.Hour.Milliseconds())) || alive(p(now-2*time.Hour.Milliseconds())) {
-		t.Error("it lives after two hours, or lives again because somebody tried")
+	w.used.take()
+	for range 2 { // nor does it live again because somebody tried
+		if alive(b(hours(2))) {
+			t.Error("it lives after two hours")
+		}
 	}
-	if !alive(p(now - 30*time.Minute.Milliseconds())) {
+	if !alive(b(now - 30*time.Minute.Milliseconds())) {
 		t.Error("it ends after half an hour")
 	}
-	if !alive(p(now - 2*time.Hour.Milliseconds())) {
+	if !alive(b(hours(2))) {
 		t.Error("its last use is forgotten")
 	}
 	// Used on another server meanwhile, as its row tells.
-	w.uses = newLastUses()
+	w.used.take()
 	row.LastUsedAt = now - time.Minute.Milliseconds()
 	if err := w.manage(w.admin, nil, func(tx *store.Tx, _ guard.Permit) error { return tx.PutToken(w.admin, &row) }); err != nil {
 		t.Fatal(err)
 	}
-	if !alive(p(now - 2*time.Hour.Milliseconds())) {
+	if !alive(b(hours(2))) {
 		t.Error("another server's use does not count")
 	}
 }
@@ -172,6 +177,8 @@ type outbox struct {
 	sent []string
 	fail error
 }
+
+func (o *outbox) Ready(context.Context) error { return nil }
 
 func (o *outbox) Mail(_ context.Context, to, subject, text string) error {
 	o.mu.Lock()

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/keyturn/keyturn/internal/domain"
@@ -248,8 +249,11 @@ const (
 	sweepBatch = 100
 )
 
-// Run ends grants and requests whose time is over, until the context ends.
+// Run ends grants and requests whose time is over, and writes down when tokens were used, until the context ends.
 func (s *Service) Run(ctx context.Context) {
+	var both sync.WaitGroup
+	defer both.Wait()
+	both.Go(func() { s.runUses(ctx) })
 	ctx = guard.WithCaller(ctx, &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "access", Name: "access"}, Dialect: "system"})
 	for {
 		s.Sweep(ctx)

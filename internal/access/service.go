@@ -35,11 +35,11 @@ type Service struct {
 	attempts  *attempts
 	crowd     *crowd
 	codes     *codeTries
-	uses      *lastUses
 	keys      *keys.Service // nil until SealWith
-	mailer    Mailer        // nil: links are copied by hand
-	publicURL string        // what links begin with
-	reads     ReadLog       // who has read what
+	sso       ssoState
+	mailer    Mailer  // nil: links are copied by hand
+	publicURL string  // what links begin with
+	reads     ReadLog // who has read what
 	// refusals bounds how many refused tokens are recorded in a second; unrecorded counts the rest.
 	refusals   *rate.Limiter
 	unrecorded atomic.Int64
@@ -49,19 +49,22 @@ type Service struct {
 
 	mu         sync.RWMutex
 	generation int // moved on by every change of access, so that nothing stale is entered
-	principals map[[32]byte]*domain.Principal
+	bearers    map[[32]byte]*bearer
+
+	used     uses
+	machines machines
 }
 
 // refusalsPerSecond is more than people and broken scripts make.
 const refusalsPerSecond = 20
 
-// maxPrincipals bounds the cache of tokens that were seen; past it the cache starts anew.
-const maxPrincipals = 100_000
+// maxBearers bounds the cache of tokens that were seen; past it the cache starts anew.
+const maxBearers = 100_000
 
 // New builds the service.
 func New(db *store.DB, door *guard.Door, setup Setup) *Service {
 	s := &Service{db: db, door: door, setup: setup, passwords: make(chan struct{}, passwordSlots()),
-		attempts: newAttempts(), crowd: newCrowd(), codes: newCodeTries(), uses: newLastUses(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), principals: map[[32]byte]*domain.Principal{}}
+		attempts: newAttempts(), crowd: newCrowd(), codes: newCodeTries(), refusals: rate.NewLimiter(refusalsPerSecond, 5*refusalsPerSecond), bearers: map[[32]byte]*bearer{}}
 	db.Hear(s.hear)
 	return s
 }
@@ -88,5 +91,5 @@ func (s *Service) hear(f store.Feed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.generation++
-	clear(s.principals)
+	clear(s.bearers)
 }

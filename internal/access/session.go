@@ -135,7 +135,7 @@ func (s *Service) Sessions(ctx context.Context, user domain.UserID) ([]store.Tok
 		all, err := s.db.TokensOf(ctx, string(user))
 		now := time.Now().UnixMilli()
 		for _, row := range all {
-			row.LastUsedAt = max(row.LastUsedAt, s.uses.last(row.ID), row.CreatedAt)
+			row.LastUsedAt = max(row.LastUsedAt, s.used.of(row.ID), row.CreatedAt)
 			row.ExpiresAt = min(row.ExpiresAt, row.CreatedAt+set.SessionMax.Milliseconds())
 			idle := row.Idle != 0 && now-row.LastUsedAt > min(row.Idle, set.Idle.Milliseconds())
 			if row.Kind == domain.SessionToken && row.Org == p.Org() && row.RevokedAt == 0 && now < row.ExpiresAt && !idle {

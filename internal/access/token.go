@@ -26,41 +26,36 @@ func putToken(ctx context.Context, tx *store.Tx, row store.Token) (store.Token, 
 func (s *Service) Authenticate(ctx context.Context, token, address string) (*domain.Principal, error) {
 	hash := domain.TokenHash(token)
 	s.mu.RLock()
-	p, generation := s.principals[hash], s.generation
+	b, generation := s.bearers[hash], s.generation
 	s.mu.RUnlock()
-	if p == nil {
+	if b == nil {
 		var err error
-		if p, err = s.load(ctx, token, hash); err != nil {
+		if b, err = s.load(ctx, token, hash); err != nil {
 			return nil, err
 		}
 		s.mu.Lock()
 		if s.generation == generation { // otherwise something was revoked meanwhile, perhaps this
-			if len(s.principals) >= maxPrincipals {
-				clear(s.principals)
+			if len(s.bearers) >= maxBearers {
+				clear(s.bearers)
 			}
-			s.principals[hash] = p
+			s.bearers[hash] = b
 		}
 		s.mu.Unlock()
 	}
-	if p.ExpiresAt != 0 && time.Now().UnixMilli() >= p.ExpiresAt {
+	if p := b.who; p.ExpiresAt != 0 && time.Now().UnixMilli() >= p.ExpiresAt {
 		return nil, unknown().WithHint("the token has expired: log in again")
 	}
-	if ok, err := s.alive(ctx, p); err != nil {
-		return nil, err
-	} else if !ok {
-		return nil, unknown().WithHint("the session was not used for too long: log in again")
-	}
-	return p, nil
+	return b.who, s.use(ctx, b, address)
 }
 
 func unknown() *fault.Error {
 	return fault.New(fault.Unauthenticated, "the token is not valid: unknown, expired or revoked").WithHint("log in with: keyturn login")
 }
 
-func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domain.Principal, error) {
+func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*bearer, error) {
 	if kind, err := domain.CheckToken(token); err != nil {
 		return nil, err
-	} else if kind != domain.SessionToken && kind != domain.AccessToken && kind != domain.APIToken {
+	} else if kind != domain.SessionToken && kind != domain.AccessToken && kind != domain.APIToken && kind != domain.SCIMToken {
 		return nil, fault.New(fault.Unauthenticated, "this is not an access token").WithHint("log in with it first: keyturn login --client-id ID")
 	}
 	row, err := s.db.TokenByHash(ctx, hash[:])
@@ -88,9 +83,12 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt,
 		Method: row.Method, AuthAt: row.AuthAt, MFAAt: row.MFAAt, Attributes: row.Attributes}
 	if row.Method == domain.BreakGlassMethod { // it has what was prepared, and nothing of its holder's own
-		return p, heldBy(ctx, s.db.Queries, p, row.Attributes[domain.BreakGlassAttribute])
+		if err := heldBy(ctx, s.db.Queries, p, row.Attributes[domain.BreakGlassAttribute]); err != nil {
+			return nil, err
+		}
+		return newBearer(p, row)
 	}
-	p.Session, p.Idle, p.UsedAt = row.Kind == domain.SessionToken, row.Idle, max(row.LastUsedAt, row.CreatedAt, row.AuthAt, row.MFAAt)
+	p.Session, p.Idle = row.Kind == domain.SessionToken, row.Idle
 	if err := s.duties(ctx, p, row); err != nil {
 		return nil, err
 	}
@@ -100,7 +98,7 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*domai
 	if err := rightsOf(ctx, s.db.Queries, p); err != nil {
 		return nil, err
 	}
-	return p, nil
+	return newBearer(p, row)
 }
 
 // rightsOf loads what somebody was given and makes it quick to ask.
@@ -195,6 +193,10 @@ func (s *Service) nameOf(ctx context.Context, q store.Queries, kind domain.Princ
 		row, err := q.Person(ctx, domain.UserID(id))
 		return string(row.Email), row.Disabled, err
 	}
+	if kind == domain.Directory {
+		row, err := q.SSOConnection(ctx, id)
+		return row.Name, !row.Enabled, err
+	}
 	row, err := q.Identity(ctx, domain.IdentityID(id))
 	return string(row.Name), row.Disabled, err
 }
@@ -252,14 +254,38 @@ func (s *Service) CreateToken(ctx context.Context, places Places, in TokenInput)
 	var value sensitive.Value
 	op := guard.Op{Action: policy.TokenCreate, Resource: policy.Resource{Org: who.Org, Project: project}, Detail: map[string]string{"scopes": in.Scopes, "name": in.Name}}
 	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) (err error) {
-		row, value, err = putToken(ctx, tx, store.Token{Org: p.Org(), Kind: domain.APIToken, Name: in.Name, PrincipalKind: p.Principal().Kind,
-			PrincipalID: p.Principal().ID, Scopes: scopes, ExpiresAt: tx.Now() + in.TTL.Milliseconds()})
+		row = store.Token{Org: p.Org(), Kind: domain.APIToken, Name: in.Name, PrincipalKind: p.Principal().Kind, PrincipalID: p.Principal().ID,
+			Scopes: scopes, ExpiresAt: tx.Now() + in.TTL.Milliseconds(), Parent: who.Token}
+		if err := inherit(ctx, tx, &row); err != nil {
+			return err
+		}
+		row, value, err = putToken(ctx, tx, row)
 		return err
 	})
 	return row, value, err
 }
 
-// Tokens lists the caller's own tokens, or everybody's for those who may see them.
+// inherit keeps a token from being the way out of the limits of the one that makes it: where it may come from, how often it may be
+// used, and of machines, whose logins are short on purpose, how long.
+func inherit(ctx context.Context, tx *store.Tx, row *store.Token) error {
+	if row.Parent == "" {
+		return nil
+	}
+	parent, err := tx.Token(ctx, row.Parent)
+	if err != nil {
+		return err
+	}
+	row.Networks = parent.Networks
+	switch end := max(parent.ExpiresAt, parent.RenewUntil); {
+	case parent.Uses > 0:
+		return fault.New(fault.Denied, "a token that may be used so many times only makes no others")
+	case parent.PrincipalKind == domain.Identity && end != 0 && row.ExpiresAt > end:
+		return fault.New(fault.Denied, "the token of a machine makes none that outlives it").WithHint("ask for a shorter life, or let an admin make an API key: keyturn apikey create")
+	}
+	return nil
+}
+
+// Tokens lists the caller's own tokens, or everybody's for those who may see them, the newest first.
 func (s *Service) Tokens(ctx context.Context, all bool) ([]store.Token, error) {
 	who := guard.CallerOf(ctx).Principal
 	op := guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"list": "tokens"}}
@@ -273,8 +299,16 @@ func (s *Service) Tokens(ctx context.Context, all bool) ([]store.Token, error) {
 		} else {
 			out, err = s.db.TokensOf(ctx, who.ID)
 		}
+		s.noteUses(out)
 		return err
 	})
+	return out, err
+}
+
+// TokensByUse gives the same, that which was used last first.
+func (s *Service) TokensByUse(ctx context.Context, all bool) ([]store.Token, error) {
+	out, err := s.Tokens(ctx, all)
+	s.byLastUse(out)
 	return out, err
 }
 

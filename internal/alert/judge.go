@@ -85,7 +85,10 @@ func (j *judge) judge(ctx context.Context, e *follow.Entry, m memory) ([]hit, er
 		}
 	}
 	switch action := e.Action; {
-	case action == "secret.read" && e.Outcome == "allowed":
+	case (action == "secret.read" || action == "breakglass.read") && e.Outcome == "allowed":
+		if action == "breakglass.read" {
+			j.emergency(e, add)
+		}
 		if err := j.read(ctx, e, m, add); err != nil {
 			return nil, err
 		}
@@ -94,12 +97,17 @@ func (j *judge) judge(ctx context.Context, e *follow.Entry, m memory) ([]hit, er
 	case action == "canary.touched":
 		add(CanaryTouched, e.Detail["canary_id"], "a decoy was touched: "+first(e.Detail["place"], e.Detail["canary_id"]), fact("place", e.Detail["place"]), fact("kind", e.Detail["kind"]))
 	case strings.HasPrefix(action, "breakglass."):
-		if e.Outcome == "allowed" || e.Outcome == "refused" {
-			add(BreakGlass, first(e.Detail["request"], e.Detail["id"], action), "break-glass: "+action+" by "+who(e))
+		if action != "breakglass.report" { // what was done is looked at afterwards
+			j.emergency(e, add)
 		}
 	case strings.HasSuffix(action, ".freeze") || strings.HasSuffix(action, ".kill") || strings.HasSuffix(action, ".thaw"):
 		if e.Outcome == "allowed" {
-			add(Frozen, e.Project, action+" by "+who(e), fact("what", first(e.Detail["freeze"], e.Detail["mode"], e.Detail["what"])))
+			what := first(e.Detail["change"], action)
+			place := "the server: "
+			if e.Project != "" {
+				place = "a project: "
+			}
+			add(Frozen, e.Project, place+what+" by "+who(e), fact("reason", e.Detail["reason"]), fact("project", e.Project))
 		}
 	case action == "keys.manage" || action == "keys.unlock":
 		j.keys(e, add)
@@ -115,6 +123,12 @@ func (j *judge) judge(ctx context.Context, e *follow.Entry, m memory) ([]hit, er
 		}
 	}
 	return out, nil
+}
+
+// emergency tells of a step of break-glass, whether it was allowed or not. Reads are one matter, each other step its own.
+func (j *judge) emergency(e *follow.Entry, add adder) {
+	name := first(e.Detail["breakglass"], e.Detail["credential"], e.Detail["name"])
+	add(BreakGlass, e.Action+" "+first(name, e.Actor.ID), "break-glass: "+e.Action+" by "+who(e), fact("credential", name), fact("outcome", e.Outcome), fact("reason", e.Detail["reason"]))
 }
 
 type adder func(rule, matter, title string, facts ...store.AlertFact)

@@ -109,7 +109,8 @@ func TestEachRuleFindsWhatItIsForAndNothingElse(t *testing.T) {
 		want    []string
 	}{
 		"a decoy":                    {[]audit.Entry{{Action: "canary.touched", Outcome: audit.Failed, Detail: map[string]string{"canary_id": "c1", "place": "laptop of anna"}}}, []string{"canary-touched c1"}},
-		"a step of break-glass":      {[]audit.Entry{{Action: "breakglass.open", Actor: machine, Detail: map[string]string{"request": "b1"}}}, []string{"break-glass b1"}},
+		"a step of break-glass":      {[]audit.Entry{{Action: "breakglass.open", Actor: machine, Detail: map[string]string{"credential": "b1"}}}, []string{"break-glass breakglass.open b1"}},
+		"a read in an emergency":     {[]audit.Entry{{Action: "breakglass.read", Actor: machine, Project: "p1", Env: "e1", Keys: []string{"/A"}, Address: "198.51.100.7"}}, []string{"break-glass breakglass.read m1"}},
 		"an item of break-glass":     {[]audit.Entry{read("/db/ROOT")}, []string{"break-glass-item m1 e1 /db/ROOT"}},
 		"a refused read of it":       {[]audit.Entry{{Action: "secret.read", Outcome: audit.Refused, Actor: machine, Env: "e1", Keys: []string{"/db/ROOT"}}}, nil},
 		"a freeze":                   {[]audit.Entry{{Action: "project.freeze", Project: "p1"}, {Action: "instance.freeze"}}, []string{"freeze p1", "freeze "}},

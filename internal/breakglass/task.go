@@ -29,8 +29,16 @@ func (s *Service) task(ctx context.Context, t *store.BreakGlassTask, name string
 	return out, err
 }
 
-func taskResource(t *store.BreakGlassTask) policy.Resource {
-	return policy.Resource{Org: t.Org, Project: t.Project, Env: t.Env, Path: t.Path}
+// taskResource names the secret of a task, with the tags that it has now, as rules may ask for them.
+func (s *Service) taskResource(ctx context.Context, t *store.BreakGlassTask) policy.Resource {
+	r := policy.Resource{Org: t.Org, Project: t.Project, Env: t.Env, Path: t.Path, Name: t.Name}
+	if env, err := s.db.Environment(ctx, t.Env); err == nil { // without a slug no allow for some environments holds
+		r.EnvSlug = env.Slug
+	}
+	if row, err := s.db.Secret(ctx, t.Secret); err == nil {
+		r.Tags = row.Attrs.Tags
+	}
+	return r
 }
 
 // Tasks lists what is to be replaced where one sees the names.
@@ -45,7 +53,7 @@ func (s *Service) Tasks(ctx context.Context) (api.BreakGlassTasks, error) {
 		}
 		names := map[string]domain.Slug{}
 		for i := range rows {
-			if !p.Can(policy.SecretList, taskResource(&rows[i])) {
+			if !p.Can(policy.SecretList, s.taskResource(ctx, &rows[i])) {
 				continue
 			}
 			name, known := names[rows[i].Opening]
@@ -80,7 +88,7 @@ func (s *Service) Done(ctx context.Context, id string) error {
 	if err != nil {
 		return s.door.Miss(ctx, guard.Op{Action: policy.SecretWrite, Detail: map[string]string{"task": domain.RecordedName(id)}}, err)
 	}
-	op := guard.Op{Action: policy.SecretWrite, Resource: taskResource(&row), Keys: []string{row.Path.Key(row.Name)}, Detail: map[string]string{"task": row.ID, "done": "true"}}
+	op := guard.Op{Action: policy.SecretWrite, Resource: s.taskResource(ctx, &row), Keys: []string{row.Path.Key(row.Name)}, Detail: map[string]string{"task": row.ID, "done": "true"}}
 	return s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
 		fresh, err := tx.BreakGlassTask(ctx, id)
 		if err != nil || fresh.DoneAt != 0 {

@@ -16,7 +16,7 @@ import (
 func (a *app) identityCommand() *cobra.Command {
 	return groupCommand("identity", "Make machine identities, give them roles and client secrets",
 		a.identityCreate(), a.identityList(), a.identitySwitch("disable", "Switch a machine off; all of its tokens end at once", true),
-		a.identitySwitch("enable", "Switch a machine on again", false), a.grantCommand("identity", a.completeIdentities),
+		a.identitySwitch("enable", "Switch a machine on again", false), a.identityRevoke(), a.methodCommand(), a.grantCommand("identity", a.completeIdentities),
 		groupCommand("secret", "Make, list and revoke client secrets", a.clientSecretCreate(), a.clientSecretList(), a.clientSecretRevoke()))
 }
 
@@ -54,7 +54,11 @@ func (a *app) identityCreate() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringVar(&r.TokenTTL, "token-ttl", "", "how long its access tokens live; default 1h")
+	f := c.Flags()
+	f.StringVar(&r.TokenTTL, "token-ttl", "", "how long its access tokens live; default 1h")
+	f.StringVar(&r.MaxTokenTTL, "max-token-ttl", "", "how far a token of a client secret can be renewed; default not at all")
+	f.Int64Var(&r.TokenUses, "token-uses", 0, "how often one token of a client secret may be used; default any number")
+	f.StringSliceVar(&r.Networks, "network", nil, "where client secrets and their tokens may come from, CIDR; default anywhere")
 	return c
 }
 
@@ -109,6 +113,26 @@ func (a *app) identitySwitch(verb, short string, disabled bool) *cobra.Command {
 	}
 }
 
+func (a *app) identityRevoke() *cobra.Command {
+	return &cobra.Command{
+		Use:               "revoke-tokens NAME",
+		Short:             "End every token of a machine, API keys too; it can log in again",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: oneOf(a.completeIdentities),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			out, err := c.RevokeTokensOf(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.print(out, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%d tokens of %s ended.\n", out.Revoked, args[0]) })
+		},
+	}
+}
+
 func (a *app) clientSecretCreate() *cobra.Command {
 	var r api.ClientSecretRequest
 	c := &cobra.Command{
@@ -127,6 +151,11 @@ func (a *app) clientSecretCreate() *cobra.Command {
 				return err
 			}
 			return a.print(made, func(w io.Writer) {
+				if made.WrapToken != "" {
+					_, _ = fmt.Fprintln(w, made.WrapToken)
+					a.info("Client secret %s of %s (client id %s) is wrapped: the token opens it once, within %s, with: keyturn unwrap", made.ID, args[0], made.ClientID, r.Wrap)
+					return
+				}
 				_, _ = fmt.Fprintln(w, made.Secret)
 				a.info("Client secret %s of %s (client id %s). It is not shown again.", made.ID, args[0], made.ClientID)
 			})
@@ -134,6 +163,8 @@ func (a *app) clientSecretCreate() *cobra.Command {
 	}
 	c.Flags().StringVar(&r.Name, "name", "", "what it is for")
 	c.Flags().StringVar(&r.TTL, "ttl", "", "how long it lives: 12h, 90d; default until revoked")
+	c.Flags().Int64Var(&r.Uses, "uses", 0, "how often it may log in; default any number")
+	c.Flags().StringVar(&r.Wrap, "wrap", "", "print a token instead, which opens the secret once within this time: 10m")
 	return c
 }
 
@@ -153,9 +184,13 @@ func (a *app) clientSecretList() *cobra.Command {
 				return err
 			}
 			return a.print(all, func(w io.Writer) {
-				t := term.NewTable("ID", "NAME", "MADE", "ENDS", "STATE")
+				t := term.NewTable("ID", "NAME", "MADE", "ENDS", "USED", "LAST", "STATE")
 				for _, s := range all.ClientSecrets {
-					t.Row(s.ID, s.Name, when(s.CreatedAt), first(whenMaybe(s.ExpiresAt), "never"), tokenState(s.RevokedAt, s.ExpiresAt, time.Now()))
+					used := fmt.Sprint(s.Used)
+					if s.Uses > 0 {
+						used = fmt.Sprintf("%d of %d", s.Used, s.Uses)
+					}
+					t.Row(s.ID, s.Name, when(s.CreatedAt), first(whenMaybe(s.ExpiresAt), "never"), used, first(whenMaybe(s.LastUsedAt), "never"), tokenState(s.RevokedAt, s.ExpiresAt, time.Now()))
 				}
 				a.table(w, t)
 			})

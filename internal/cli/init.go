@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
 )
 
@@ -84,8 +85,8 @@ func (a *app) chosen(ctx context.Context) (settings, error) {
 
 // looksSecret tells whether a text holds one of our tokens: the file goes into version control.
 func looksSecret(text string) bool {
-	for _, prefix := range []string{"kts_", "kta_", "ktk_", "ktc_", "ktu_", "ktv_", "ktg_"} {
-		if strings.Contains(text, prefix) {
+	for _, kind := range domain.TokenKinds {
+		if strings.Contains(text, string(kind)) {
 			return true
 		}
 	}

@@ -22,6 +22,9 @@ type loginFlags struct {
 	clientID, clientSecret string // clientSecret is a file
 	code                   string
 	printToken, again      bool
+	machine                machineFlags
+	sso, ldap, account     string // names of connections, and an account there
+	noBrowser              bool
 }
 
 // loggedIn is what a login tells; the token stays out of it.
@@ -41,10 +44,16 @@ func (a *app) loginCommand() *cobra.Command {
 client secret, which is better kept in KEYTURN_CLIENT_SECRET or a file than on a command line. Who has a second factor is asked
 for a code of it, or takes a recovery code.
 
+A machine with a login method gives --identity and --method; its JWT comes from a file, from the CI system, the pod or the cloud that it
+runs in.
+
 With --again, the session that is there is proved once more, which dangerous acts ask for after a while.`,
 		Example: `  keyturn login --email you@example.com
+  keyturn login --sso corp
   keyturn login --again
-  KEYTURN_CLIENT_SECRET=... keyturn login --client-id ID --print-token`,
+  KEYTURN_CLIENT_SECRET=... keyturn login --client-id ID --print-token
+  keyturn login --identity ID --method ci --from github --print-token
+  keyturn login --identity ID --method app --jwt-file token.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			server, err := a.trusted()
@@ -75,19 +84,33 @@ With --again, the session that is there is proved once more, which dangerous act
 	f.StringVar(&l.passwordFile, "password-file", "", "file with the password, - for standard input; asked for otherwise")
 	f.StringVar(&l.clientID, "client-id", "", "id of a machine identity (KEYTURN_CLIENT_ID)")
 	f.StringVar(&l.clientSecret, "client-secret-file", "", "file with the client secret, - for standard input (else KEYTURN_CLIENT_SECRET)")
+	f.StringVar(&l.sso, "sso", "", "name of a connection: log in with a browser")
+	f.BoolVar(&l.noBrowser, "no-browser", false, "with --sso, print the address and open nothing")
+	f.StringVar(&l.ldap, "ldap", "", "name of a connection: log in with the password of a directory")
+	f.StringVar(&l.account, "account", "", "with --ldap, the account there; asked for otherwise")
 	f.StringVar(&l.code, "code", "", "code of the second factor, or a recovery code; asked for otherwise")
 	f.BoolVar(&l.again, "again", false, "prove the session that is there once more")
 	f.BoolVar(&l.printToken, "print-token", false, "print the token and store nothing")
-	c.MarkFlagsMutuallyExclusive("email", "client-id")
+	l.machine.add(c)
+	c.MarkFlagsMutuallyExclusive("email", "client-id", "sso", "ldap")
 	c.MarkFlagsMutuallyExclusive("again", "client-id")
 	c.MarkFlagsMutuallyExclusive("again", "print-token")
 	return c
 }
 
 func (a *app) login(ctx context.Context, server string, l loginFlags) (api.Session, error) {
+	if l.email == "" && l.clientID == "" && l.machine.complete(a) {
+		return a.loginMachine(ctx, server, l.machine)
+	}
 	c, err := a.dial(server, "")
 	if err != nil {
 		return api.Session{}, err
+	}
+	switch {
+	case l.sso != "":
+		return a.loginSSO(ctx, c, l.sso, !l.noBrowser)
+	case l.ldap != "":
+		return a.loginLDAP(ctx, c, server, l)
 	}
 	if id := first(l.clientID, a.getenv("KEYTURN_CLIENT_ID")); id != "" && l.email == "" {
 		secret, err := a.clientSecret(l.clientSecret)

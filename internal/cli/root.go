@@ -93,10 +93,11 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 		a.projectCommand(), a.envCommand(), a.folderCommand(), a.initCommand(),
 	)
 	add(groupAccess,
-		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.identityCommand(), a.userCommand(),
-		a.mfaCommand(), a.orgCommand(), a.groupsCommand(), a.roleCommand(), a.anyGrantCommand(), a.policyCommand(),
-		a.freezeCommand(), a.killCommand(), a.thawCommand(), a.joinCommand(), a.profileCommand(), a.sessionCommand(),
-		a.leaversCommand(), a.tasksCommand(), a.accessCommand(), a.breakGlassCommand(),
+		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.apiKeyCommand(), a.identityCommand(),
+		a.userCommand(), a.mfaCommand(), a.orgCommand(), a.groupsCommand(), a.roleCommand(), a.anyGrantCommand(),
+		a.policyCommand(), a.freezeCommand(), a.killCommand(), a.thawCommand(), a.joinCommand(), a.profileCommand(),
+		a.sessionCommand(), a.leaversCommand(), a.tasksCommand(), a.accessCommand(), a.breakGlassCommand(), a.ssoCommand(),
+		a.scimCommand(),
 	)
 	add(groupServer,
 		a.serverCommand(), a.bootstrapCommand(), a.unlockCommand(), a.statusCommand(), a.auditCommand(), a.keysCommand(),
@@ -106,7 +107,7 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 		a.consumersCommand(), a.unusedCommand(), a.readsCommand(), a.changeCommand(),
 	)
 	add(groupUse,
-		a.runCommand(), a.importCommand(), a.exportCommand(),
+		a.runCommand(), a.importCommand(), a.exportCommand(), a.jwtCommand(), a.wrapCommand(), a.unwrapCommand(),
 	)
 	a.addSecretCommands(add)
 	root.AddCommand(a.versionCommand(), a.completionCommand(), a.exitCodesTopic())

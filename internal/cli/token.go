@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 )
 
 func (a *app) tokenCommand() *cobra.Command {
-	return groupCommand("token", "Make, list and revoke tokens", a.tokenCreate(), a.tokenList(), a.tokenRevoke())
+	return groupCommand("token", "Make, list, renew and revoke tokens", a.tokenCreate(), a.tokenList(), a.tokenRevoke(), a.tokenRenew(), a.tokenJWT())
 }
 
 func (a *app) tokenCreate() *cobra.Command {
@@ -56,7 +57,7 @@ Several scopes are separated by semicolons. The token is printed this once and s
 }
 
 func (a *app) tokenList() *cobra.Command {
-	var all bool
+	var all, byUse bool
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List your tokens, or with --all everybody's",
@@ -70,14 +71,17 @@ func (a *app) tokenList() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if byUse {
+				slices.SortStableFunc(list.Tokens, func(x, y api.TokenInfo) int { return orLongAgo(y.LastUsedAt).Compare(orLongAgo(x.LastUsedAt)) })
+			}
 			return a.print(list, func(w io.Writer) {
-				t := term.NewTable("ID", "NAME", "KIND", "OF", "SCOPES", "ENDS", "STATE")
+				t := term.NewTable("ID", "NAME", "KIND", "OF", "SCOPES", "LAST USED", "ENDS", "STATE")
 				for _, x := range list.Tokens {
 					var scopes []string
 					for _, s := range x.Scopes {
 						scopes = append(scopes, scopeText(s))
 					}
-					t.Row(x.ID, x.Name, x.Kind, x.PrincipalKind+" "+x.PrincipalID, strings.Join(scopes, "; "), when(x.ExpiresAt),
+					t.Row(x.ID, x.Name, x.Kind, x.PrincipalKind+" "+x.PrincipalID, strings.Join(scopes, "; "), first(whenMaybe(x.LastUsedAt), "never"), when(x.ExpiresAt),
 						tokenState(x.RevokedAt, &x.ExpiresAt, time.Now()))
 				}
 				a.table(w, t)
@@ -85,6 +89,7 @@ func (a *app) tokenList() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "everybody's")
+	c.Flags().BoolVar(&byUse, "by-use", false, "that which was used last first")
 	return c
 }
 
@@ -140,4 +145,60 @@ func refuseToken(id string) error {
 		return fault.New(fault.Invalid, "this is a token; its id is wanted").WithHint("keyturn token list")
 	}
 	return nil
+}
+
+// orLongAgo puts what was never used at the end.
+func orLongAgo(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+func (a *app) tokenRenew() *cobra.Command {
+	var r api.RenewRequest
+	c := &cobra.Command{
+		Use:   "renew",
+		Short: "Give your token a later end, as far as its login allowed",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			out, err := c.RenewToken(cmd.Context(), r)
+			if err != nil {
+				return err
+			}
+			return a.print(out, func(w io.Writer) { _, _ = fmt.Fprintf(w, "The token ends %s.\n", when(out.ExpiresAt)) })
+		},
+	}
+	c.Flags().StringVar(&r.TTL, "ttl", "", "from now; default as long as the machine's tokens live")
+	return c
+}
+
+func (a *app) tokenJWT() *cobra.Command {
+	var r api.IdentityTokenRequest
+	c := &cobra.Command{
+		Use:     "jwt --audience NAME",
+		Short:   "Print a JWT by which another system can tell who you are",
+		Long:    "Print a JWT by which another system can tell who you are. It verifies the token with the keys at /.well-known/jwks.json of this server.",
+		Example: "  keyturn token jwt --audience https://billing.example.com",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			out, err := c.IdentityToken(cmd.Context(), r)
+			if err != nil {
+				return err
+			}
+			return a.print(out, func(w io.Writer) { _, _ = fmt.Fprintln(w, out.Token) })
+		},
+	}
+	c.Flags().StringVar(&r.Audience, "audience", "", "the system that it is for")
+	c.Flags().StringVar(&r.TTL, "ttl", "", "how long it lives; default 10m, at most 24h")
+	_ = c.MarkFlagRequired("audience")
+	return c
 }

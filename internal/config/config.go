@@ -75,7 +75,7 @@ func Settings() []Setting {
 			return nil
 		}},
 		{"KEYTURN_LISTEN", "listen", "127.0.0.1:8420", false, "address and port to serve on", func(c *Config, v string) error { c.Listen = v; return nil }},
-		{"KEYTURN_PUBLIC_URL", "", "", false, "address that people open in their browsers, such as https://keyturn.example.com: passkeys are bound to its host name, and links in messages begin with it. In development mode http://localhost and the port of KEYTURN_LISTEN when it is not set", setPublicURL},
+		{"KEYTURN_PUBLIC_URL", "", "", false, "address that people open in their browsers, such as https://keyturn.example.com: passkeys are bound to its host name, links in messages begin with it, and it is the issuer of identity tokens. In development mode http://localhost and the port of KEYTURN_LISTEN when it is not set", setPublicURL},
 		{"KEYTURN_DATA", "data", "keyturn-data", false, "folder of the embedded database and, in development mode, of the root key", func(c *Config, v string) (err error) {
 			c.Data, err = filepath.Abs(v)
 			return err

@@ -29,8 +29,9 @@ const (
 	saveWithin = 5 * time.Second
 )
 
-// secretRead is the action of the entries that name what was given away.
-const secretRead = "secret.read"
+// gives tells of the action of an entry whether it names what was given away: ordinary reads, and those under a break-glass
+// credential.
+func gives(action string) bool { return action == "secret.read" || action == "breakglass.read" }
 
 // key names one consumer.
 type key struct {
@@ -72,7 +73,7 @@ func New(db *store.DB, door *guard.Door) *Service {
 // Follower is what makes the projection: it begins with the first entry of the log.
 func (s *Service) Follower() follow.Follower {
 	return follow.Follower{Name: "consumers", FromStart: true, Gather: gather, Handle: s.handle,
-		Wants: func(action string) bool { return action == secretRead },
+		Wants: gives,
 		Close: func() {
 			ctx, cancel := context.WithTimeout(context.Background(), saveWithin)
 			defer cancel()
@@ -129,7 +130,7 @@ func (s *Service) handle(ctx context.Context, batch []follow.Entry) error {
 	missing := map[string][]domain.SecretID{}
 	for i := range batch {
 		e := &batch[i]
-		if e.Action != secretRead || e.Outcome != "allowed" || e.Actor.ID == "" || e.Actor.Kind == string(domain.System) {
+		if !gives(e.Action) || e.Outcome != "allowed" || e.Actor.ID == "" || e.Actor.Kind == string(domain.System) {
 			continue
 		}
 		got, err := s.resolver.resolve(ctx, e)

@@ -127,11 +127,15 @@ func (r *resolver) find(ctx context.Context, env domain.EnvID, name string, revi
 	}
 	for _, state := range states { // newest first
 		if revision != 0 && state.Revision <= revision || revision == 0 && state.At <= at {
+			if state.Deleted != 0 || state.Name != p.Name {
+				break
+			}
 			u.version = state.Version
-			break
+			return u, true, nil
 		}
 	}
-	return u, true, nil
+	// The name was another secret's then: one that was deleted or renamed, and this one took its name.
+	return r.findOld(ctx, env, n.project, name, revision)
 }
 
 // names gives those of an environment, at a revision or later; nil when it is gone.

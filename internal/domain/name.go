@@ -134,7 +134,7 @@ func RecordedName(s string) string {
 // RecordedLabel does the same for names of people and machines, which are free text: what holds one of our tokens is kept
 // out of the log.
 func RecordedLabel(s string) string {
-	for _, kind := range []TokenKind{SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, LinkToken} {
+	for _, kind := range TokenKinds {
 		if strings.Contains(s, string(kind)) {
 			return withheld
 		}

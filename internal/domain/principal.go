@@ -16,6 +16,7 @@ const (
 	Identity  PrincipalKind = "identity"
 	Group     PrincipalKind = "group"     // never acts; holds roles for its members
 	System    PrincipalKind = "system"    // an engine of ours, with a narrow role of its own
+	Directory PrincipalKind = "directory" // keeps people and groups by SCIM, and may do nothing else
 	Anonymous PrincipalKind = "anonymous" // nobody yet: set-up and login
 )
 
@@ -37,13 +38,12 @@ type Principal struct {
 	AuthAt, MFAAt int64
 	// Attributes are what the login proved about the holder, such as the repository of a pipeline.
 	Attributes map[string]string
-	// Idle is how long the credential may lie unused before it ends, milliseconds, zero for ever; UsedAt is when it was last known
-	// to be used when the principal was loaded.
-	Idle, UsedAt int64
 	// Roles are the custom roles among the grants, by id. A grant of a role that is neither here nor built in gives nothing.
 	Roles map[Role]CustomRole
 	// Rights is what package policy made of all this, nil before. It belongs to this principal and not to a copy of it.
 	Rights any
+	// Idle is how long the credential may lie unused before it ends, milliseconds, zero for ever.
+	Idle int64
 	// Session is true when the credential is a person's own login, not a token that he or a machine was given.
 	Session bool
 	// Factor is true when the person has a second factor in force.

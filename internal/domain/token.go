@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"hash/crc32"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/keyturn/keyturn/internal/fault"
@@ -22,10 +23,15 @@ const (
 	APIToken     TokenKind = "ktk_" // made by "token create"
 	ClientSecret TokenKind = "ktc_" // proves a machine identity at login
 	SetupToken   TokenKind = "ktu_" // lets the first admin in, once
+	SCIMToken    TokenKind = "ktd_" // a directory that keeps people and groups by SCIM
 	LinkToken    TokenKind = "kti_" // in an invitation and other links that work once
 	ReviewLink   TokenKind = "ktv_" // approves one change set in the name of one reviewer, once
 	CustodyShare TokenKind = "ktg_" // one custodian's share of a break-glass credential
+	WrapToken    TokenKind = "ktw_" // opens a value that was wrapped, once
 )
+
+// TokenKinds lists them all, for whoever must know one of ours when he sees it.
+var TokenKinds = []TokenKind{SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, SCIMToken, LinkToken, ReviewLink, CustodyShare, WrapToken}
 
 const (
 	base62    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -63,9 +69,7 @@ func CheckToken(token string) (TokenKind, error) {
 		return "", bad
 	}
 	kind := TokenKind(token[:prefixLen])
-	switch kind {
-	case SessionToken, AccessToken, APIToken, ClientSecret, SetupToken, LinkToken, ReviewLink, CustodyShare:
-	default:
+	if !slices.Contains(TokenKinds, kind) {
 		return "", bad
 	}
 	if body := token[:len(token)-crcLen]; !strings.HasSuffix(token, checksum(body)) {

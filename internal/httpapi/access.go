@@ -24,7 +24,8 @@ type clientSecretParams struct {
 }
 
 type tokensParams struct {
-	All bool `query:"all" doc:"everybody's, not only one's own"`
+	All   bool   `query:"all" doc:"everybody's, not only one's own"`
+	Order string `query:"order" doc:"last_used: the token that was used last comes first; else the newest"`
 }
 
 func accessRoutes() []Route {
@@ -65,7 +66,11 @@ func accessRoutes() []Route {
 			}),
 		with(Route{Method: "GET", Path: "/tokens", Auth: Token, Action: "self.read", Summary: "List tokens: one's own, or with all everybody's.", Example: api.Tokens{}},
 			func(c *call, p *tokensParams, _ *none) (api.Tokens, error) {
-				rows, err := c.access.Tokens(c.ctx, p.All)
+				list := c.access.Tokens
+				if p.Order == "last_used" {
+					list = c.access.TokensByUse
+				}
+				rows, err := list(c.ctx, p.All)
 				return api.Tokens{Tokens: each(rows, tokenOf)}, err
 			}),
 		with(Route{Method: "DELETE", Path: "/tokens/{id}", Auth: Token, Action: "token.revoke", Summary: "Revoke a token at once, on every server.", Example: api.Done{Done: true}},
@@ -75,11 +80,11 @@ func accessRoutes() []Route {
 		with(Route{Method: "POST", Path: "/identities", Auth: Token, Action: "access.manage", Summary: "Make a machine identity.", MaxBody: smallBody, Status: http.StatusCreated,
 			Example: api.IdentityRequest{Name: "backend", TokenTTL: "1h"}},
 			func(c *call, _ *none, b *api.IdentityRequest) (api.Identity, error) {
-				ttl, err := parseDuration("/token_ttl", b.TokenTTL)
+				limits, err := limitsOf("/token_ttl", b.TokenTTL, "/max_token_ttl", b.MaxTokenTTL, b.TokenUses, b.Networks)
 				if err != nil {
 					return api.Identity{}, err
 				}
-				row, err := c.access.CreateIdentity(c.ctx, b.Name, ttl)
+				row, err := c.access.CreateIdentity(c.ctx, b.Name, limits)
 				return identityOf(row), err
 			}),
 		with(Route{Method: "GET", Path: "/identities", Auth: Token, Action: "access.read", Summary: "List machine identities.", Example: api.Identities{}},
@@ -98,9 +103,18 @@ func accessRoutes() []Route {
 				if err != nil {
 					return api.ClientSecret{}, err
 				}
-				row, value, err := c.access.AddClientSecret(c.ctx, p.Name, b.Name, ttl)
+				wrap, err := parseDuration("/wrap", b.Wrap)
+				if err != nil {
+					return api.ClientSecret{}, err
+				}
+				row, value, err := c.access.AddClientSecret(c.ctx, p.Name, access.ClientSecretInput{Name: b.Name, TTL: ttl, Uses: b.Uses, Wrap: wrap})
 				out := clientSecretOf(row)
-				out.Secret = string(value.Reveal())
+				if to := &out.Secret; err == nil {
+					if wrap != 0 {
+						to = &out.WrapToken
+					}
+					*to = string(value.Reveal())
+				}
 				return out, err
 			}),
 		with(Route{Method: "GET", Path: "/identities/{name}/client-secrets", Auth: Token, Action: "access.read", Summary: "List the client secrets of a machine, without the secrets.", Example: api.ClientSecrets{}},

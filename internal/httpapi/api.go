@@ -17,6 +17,7 @@ import (
 func Routes() []Route {
 	return slices.Concat(
 		accessRoutes(),
+		machineRoutes(),
 		projectRoutes(),
 		secretRoutes(),
 		auditRoutes(),
@@ -24,6 +25,7 @@ func Routes() []Route {
 		backupRoutes(),
 		streamRoutes(),
 		canaryRoutes(),
+		ssoRoutes(),
 		alertRoutes(),
 		consumerRoutes(),
 		passkeyRoutes(),
@@ -77,6 +79,7 @@ func (a *API) Register(mux *http.ServeMux) {
 	for i := range a.routes {
 		mux.Handle(a.routes[i].Pattern(), a.handler(&a.routes[i]))
 	}
+	a.registerSSO(mux)
 	mux.HandleFunc("GET "+api.Prefix+DocumentPath, serveDocument())
 	mux.HandleFunc(api.Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
 		httpkit.WriteError(w, r, fault.New(fault.NotFound, "no such route").WithHint("see /keyturn/v1/openapi.json"))

@@ -92,7 +92,8 @@ func locatedOf(all []secrets.Located) api.Found {
 
 func tokenOf(t access.Token) api.TokenInfo {
 	out := api.TokenInfo{ID: string(t.ID), Name: t.Name, Kind: string(t.Kind), PrincipalKind: string(t.PrincipalKind), PrincipalID: t.PrincipalID,
-		CreatedAt: at(t.CreatedAt), ExpiresAt: at(t.ExpiresAt), RevokedAt: maybe(t.RevokedAt), Scopes: scopesOf(t.Scopes)}
+		CreatedAt: at(t.CreatedAt), ExpiresAt: at(t.ExpiresAt), RevokedAt: maybe(t.RevokedAt), Scopes: scopesOf(t.Scopes),
+		Method: t.Method, RenewUntil: maybe(t.RenewUntil), LastUsedAt: maybe(t.LastUsedAt), Uses: t.Uses, Used: t.Used, Networks: t.Networks, Owner: string(t.Owner), Address: t.Address}
 	return out
 }
 
@@ -105,11 +106,21 @@ func scopesOf(in []domain.Scope) []api.Scope {
 }
 
 func identityOf(i access.Identity) api.Identity {
-	return api.Identity{ID: string(i.ID), Name: string(i.Name), TokenTTL: (time.Duration(i.TokenTTL) * time.Millisecond).String(), Disabled: i.Disabled, CreatedAt: at(i.CreatedAt)}
+	return api.Identity{ID: string(i.ID), Name: string(i.Name), TokenTTL: span(i.TokenTTL), Disabled: i.Disabled, CreatedAt: at(i.CreatedAt),
+		MaxTokenTTL: span(i.MaxTTL), TokenUses: i.TokenUses, Networks: i.Networks}
 }
 
 func clientSecretOf(s access.ClientSecret) api.ClientSecret {
-	return api.ClientSecret{ID: s.ID, Name: s.Name, ClientID: string(s.Identity), CreatedAt: at(s.CreatedAt), ExpiresAt: maybe(s.ExpiresAt), RevokedAt: maybe(s.RevokedAt)}
+	return api.ClientSecret{ID: s.ID, Name: s.Name, ClientID: string(s.Identity), CreatedAt: at(s.CreatedAt), ExpiresAt: maybe(s.ExpiresAt), RevokedAt: maybe(s.RevokedAt),
+		Uses: s.Uses, Used: s.Used, LastUsedAt: maybe(s.LastUsedAt)}
+}
+
+// span gives milliseconds as people write a time, "" for none.
+func span(ms int64) string {
+	if ms == 0 {
+		return ""
+	}
+	return (time.Duration(ms) * time.Millisecond).String()
 }
 
 func userOf(u access.User) api.User {

@@ -157,14 +157,16 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"Access", "set-up, logins, people, machines, tokens and roles", accessRoutes()},
+		{"Machines", "login methods, API keys, wrapped values, identity tokens, signing secrets", machineRoutes()},
 		{"Projects", "projects and their environments", projectRoutes()},
 		{"Secrets", "secrets, their history, and what is asked about them", secretRoutes()},
 		{"Log and server", "the audit log with its proofs, and how the server stands", auditRoutes()},
 		{"Keys", "turns of keys, the ways to unlock, and the census", keyRoutes()},
-		{"Watching", "where the log is sent on, and decoys", slices.Concat(streamRoutes(), canaryRoutes())},
+		{"Watching", "where the log is sent on, decoys, alerts, and who uses what", slices.Concat(streamRoutes(), canaryRoutes(), alertRoutes(), consumerRoutes())},
 		{"Backups", "sealed copies of the whole instance, and proofs that they can be restored", backupRoutes()},
 		{"Passkeys", "login and confirmation by Web Authentication", passkeyRoutes()},
 		{"People", "invitations, one's own account, second factors, sessions, and what leavers have read", peopleRoutes()},
+		{"Single sign-on", "identity providers and directories, and logins through them", ssoRoutes()},
 		{"Policy", "roles, groups, grants, what they decide and why, freeze and kill switch", policyRoutes()},
 		{"Approvals", "changes that wait for others", approvalRoutes()},
 		{"Access requests", "roles that somebody asks for, for a time", requestRoutes()},

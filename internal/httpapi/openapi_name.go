@@ -48,6 +48,10 @@ func (r *Route) OperationID() string {
 	default:
 		verb = map[string]string{http.MethodGet: "get", http.MethodPut: "set", http.MethodPatch: "update", http.MethodDelete: "delete"}[r.Method]
 	}
+	if strings.Contains(verb, "-") {
+		verb = camel([]string{verb})
+		verb = strings.ToLower(verb[:1]) + verb[1:]
+	}
 	return verb + camel(nouns)
 }
 

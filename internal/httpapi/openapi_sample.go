@@ -34,7 +34,7 @@ const (
 // sampleOf gives an example answer of a type, nil when there is none. Rows of the table say what is asked; what comes back
 // is the same wherever a type comes back, so it is said here once.
 func sampleOf(t reflect.Type) any {
-	for _, x := range slices.Concat(samples(), approvalSamples()) {
+	for _, x := range slices.Concat(samples(), approvalSamples(), ssoSamples()) {
 		if reflect.TypeOf(x) == t {
 			return x
 		}
@@ -76,7 +76,7 @@ func samples() []any {
 	backup := api.Backup{Name: "2026-03-02t09-30-00z-3-5f3a.ktb.age", CreatedAt: day, Bytes: 1482752, Digest: sampleHex, Content: sampleHex, Recipients: []string{"0000-0000-0000-0000"},
 		Schema: 3, Epoch: 3, LogSize: 412, Rows: 930, Secrets: 31, Seconds: 0.4, VerifiedAt: day, Where: "place"}
 	passkey := api.Passkey{ID: sampleKey, Name: "laptop", Transports: []string{"internal"}, CreatedAt: day, LastUsedAt: &later}
-	return []any{
+	return append(machineSamples(token, day, later), []any{
 		api.PasskeyOptions{Options: `{"challenge":"AAEC","rpId":"keyturn.example.test","userVerification":"required"}`},
 		passkey, api.Passkeys{Passkeys: []api.Passkey{passkey}},
 		api.Problem{Type: "https://keyturn.dev/docs/reference/errors#not_found", Title: "Not found", Status: 404, Detail: "no such thing, or no right to see it", Kind: "not_found",
@@ -131,5 +131,5 @@ func samples() []any {
 		api.FirstReads{Days: 7, Reads: []api.FirstRead{{Place: "shop/prod:/DATABASE_URL", Consumer: consumer}}},
 		api.Canaries{Canaries: []api.Canary{decoy}}, api.CanaryMade{Canary: decoy, Token: "ktk_test-value"},
 		api.Checks{Checks: []api.Check{{ID: "mode", Title: "production mode is set", Outcome: "pass", Evidence: "mode is production"}}},
-	}
+	}...)
 }

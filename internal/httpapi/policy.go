@@ -137,13 +137,13 @@ func policyRoutes() []Route {
 			func(c *call, p *frozenParam, _ *none) (api.Done, error) {
 				return done(c.access.Thaw(c.ctx, c.secrets, p.Project))
 			}),
-		with(Route{Method: "POST", Path: "/freeze", Auth: Token, Action: "instance.freeze", Summary: "Freeze everything on the server, or with kill refuse reads too.", MaxBody: smallBody,
+		with(Route{Method: "POST", Path: "/instance/freeze", Auth: Token, Action: "instance.freeze", Summary: "Freeze everything on the server, or with kill refuse reads too.", MaxBody: smallBody,
 			Example: api.FreezeRequest{Kill: true, Reason: "incident 42"}},
 			func(c *call, _ *none, b *api.FreezeRequest) (api.Freeze, error) {
 				row, err := c.access.Freeze(c.ctx, c.secrets, "", b.Kill, b.Reason)
 				return freezeOf(row), err
 			}),
-		with(Route{Method: "DELETE", Path: "/freeze", Auth: Token, Action: "instance.freeze", Summary: "Lift the freeze or kill switch of everything.", Example: api.Done{Done: true}},
+		with(Route{Method: "DELETE", Path: "/instance/freeze", Auth: Token, Action: "instance.freeze", Summary: "Lift the freeze or kill switch of everything.", Example: api.Done{Done: true}},
 			func(c *call, _ *none, _ *none) (api.Done, error) { return done(c.access.Thaw(c.ctx, c.secrets, "")) }),
 	}
 }

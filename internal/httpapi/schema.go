@@ -83,8 +83,8 @@ func (s *schemas) of(t reflect.Type, reached map[string]bool) (*schema, error) {
 		return &schema{Type: "string", Format: "date-time"}, nil
 	case t == byteType: // OpenAPI 3.1 says it as JSON Schema does
 		return &schema{Type: "string", Encoding: "base64"}, nil
-	case t == rawType: // only entries of the log travel raw
-		return &schema{Type: "object", Description: "one entry of the audit log, canonical JSON (RFC 8785)"}, nil
+	case t == rawType: // entries of the log, settings of login methods
+		return &schema{Type: "object"}, nil
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

@@ -27,6 +27,8 @@ func DecideAt(p *domain.Principal, action Action, r Resource, f Facts) Decision 
 		return Decision{true, "system"}
 	case r.Org != p.Org:
 		return Decision{false, "another organisation"}
+	case p.Kind == domain.Directory:
+		return Decision{action == DirectoryManage, "directory"}
 	}
 	rights := rightsOf(p)
 	v := rights.at(action, &r)

@@ -30,11 +30,12 @@ const (
 	ProjectPurge  Action = "project.purge"  // destroy
 	ProjectFreeze Action = "project.freeze" // freeze, kill and thaw a project
 
-	AccessRead    Action = "access.read"    // list users, identities, tokens, grants
-	AccessManage  Action = "access.manage"  // change them
-	AccessRequest Action = "access.request" // ask for a role, for oneself
-	TokenCreate   Action = "token.create"   // for oneself, never more than one has
-	TokenRevoke   Action = "token.revoke"   // one's own
+	AccessRead      Action = "access.read"      // list users, identities, tokens, grants
+	AccessManage    Action = "access.manage"    // change them
+	AccessRequest   Action = "access.request"   // ask for a role, for oneself
+	DirectoryManage Action = "directory.manage" // keep people and groups by SCIM: directories
+	TokenCreate     Action = "token.create"     // for oneself, never more than one has
+	TokenRevoke     Action = "token.revoke"     // one's own
 
 	AuditRead   Action = "audit.read"   // the log and its proofs
 	AuditIndex  Action = "audit.index"  // make the log's index: the server itself
@@ -85,6 +86,7 @@ var Actions = []struct {
 	{ProjectPurge, "destroy deleted projects and environments for good"},
 	{AccessRead, "list users, identities, tokens and grants"},
 	{AccessManage, "create and change users, identities and grants, revoke anybody's tokens"},
+	{DirectoryManage, "keep people and groups by SCIM (directories with a token of their own)"},
 	{AccessRequest, "ask for a role for a time"},
 	{TokenCreate, "make tokens that may do no more than oneself"},
 	{TokenRevoke, "revoke one's own tokens"},

@@ -295,7 +295,7 @@ func TestTheEvaluatorAgreesWithAPlainReadingOfRandomPolicies(t *testing.T) {
 	for n := range randomPolicies {
 		p := d.principal()
 		policy.Prepare(p)
-		for range 4 {
+		for range 2 {
 			action, r := pick(d, someActions...), d.resource()
 			f := policy.Facts{At: pick(d, someMoments...), Address: pick(d, someClients...)}
 			want := plainly(p, action, r, f)
@@ -319,7 +319,7 @@ func TestTheEvaluatorAgreesWithAPlainReadingOfRandomPolicies(t *testing.T) {
 			}
 		}
 	}
-	if allowed < randomPolicies/4 {
+	if allowed < randomPolicies/8 {
 		t.Errorf("only %d questions of %d were answered with yes: the world is too strict to show much", allowed, 4*randomPolicies)
 	}
 }
@@ -329,7 +329,7 @@ func TestWhatIsGrantedIsNeverMoreThanTheGiverHas(t *testing.T) {
 	seed := rand.Uint64()
 	d := dice{rand.New(rand.NewPCG(seed, 2))}
 	given := 0
-	for n := range randomPolicies / 2 {
+	for n := range randomPolicies / 5 {
 		giver := d.principal()
 		giver.Scopes = nil
 		policy.Prepare(giver)
@@ -361,7 +361,7 @@ func TestWhatIsGrantedIsNeverMoreThanTheGiverHas(t *testing.T) {
 			}
 		}
 	}
-	if given < randomPolicies/1000 {
+	if given < randomPolicies/2000 {
 		t.Errorf("only %d roles were given: the test shows little", given)
 	}
 }

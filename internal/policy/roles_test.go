@@ -75,7 +75,7 @@ func TestEveryRoleMayDoThisAndNothingElse(t *testing.T) {
 	may := map[domain.Role][]policy.Action{
 		domain.Admin: {
 			policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.SecretPurge, policy.ProjectRead, policy.ProjectCreate,
-			policy.ProjectUpdate, policy.ProjectDelete, policy.ProjectPurge, policy.AccessRead, policy.AccessManage, policy.TokenCreate, policy.TokenRevoke,
+			policy.ProjectUpdate, policy.ProjectDelete, policy.ProjectPurge, policy.AccessRead, policy.AccessManage, policy.DirectoryManage, policy.TokenCreate, policy.TokenRevoke,
 			policy.AuditRead, policy.InstanceRead, policy.SessionLogin, policy.SessionEnd, policy.SelfRead, policy.SetUp, policy.PasskeyChallenge, policy.InviteAccept,
 			policy.KeysManage, policy.KeysUnlock, policy.KeysTurn, policy.BackupManage, policy.AuditIndex,
 			policy.AuditManage, policy.AlertRead, policy.AlertManage,

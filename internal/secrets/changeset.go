@@ -59,6 +59,10 @@ func (s *Service) settle(ctx context.Context, tx *store.Tx, p guard.Permit, pl p
 	if err != nil {
 		return Committed{}, nil, err
 	}
+	if need.waits(p) && r.steps != nil {
+		return Committed{}, nil, fault.New(fault.Conflict, "changes of this environment wait for approval, and this one cannot be shown to reviewers before it is done").
+			WithHint("set the new value and the one before it by an ordinary change, which waits")
+	}
 	if need.waits(p) && !r.dryRun() {
 		w, err := s.keepChange(ctx, tx, p, pl, need, r)
 		return Committed{}, w, err

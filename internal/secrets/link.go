@@ -3,6 +3,7 @@ package secrets
 import (
 	"context"
 	"crypto/subtle"
+	"sync"
 	"time"
 
 	"github.com/keyturn/keyturn/internal/domain"
@@ -130,8 +131,11 @@ const sweepEvery = time.Minute
 // sweepBatch bounds one look.
 const sweepBatch = 100
 
-// Run destroys what expired changes held, until the context ends.
+// Run destroys what expired changes held, and ends the predecessors of signing secrets, until the context ends.
 func (s *Service) Run(ctx context.Context) {
+	var both sync.WaitGroup
+	defer both.Wait()
+	both.Go(func() { s.runSigning(ctx) })
 	ctx = guard.WithCaller(ctx, &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "approvals", Name: "approvals"}, Dialect: "system"})
 	for {
 		select {

@@ -24,6 +24,9 @@ type request struct {
 	Purge    *purgeRequest    `json:"purge,omitzero"`
 	Env      *envRequest      `json:"env,omitzero"`
 	Rule     *ApprovalRule    `json:"rule,omitzero"`
+	// steps does the work of the commit in place of its changes, which then only say what is touched. What depends on the state
+	// that it meets cannot be written down for reviewers, so such a request never waits.
+	steps func(context.Context, *draft) ([]Effect, error)
 }
 
 // purgeRequest destroys a deleted secret.
@@ -116,7 +119,11 @@ func (s *Service) prepare(ctx context.Context, tx *store.Tx, p guard.Permit, pl 
 			return nil, fault.New(fault.Conflict, "the environment stands at revision %d, not at %d", now, c.IfRevision).
 				WithHint("read it again, then repeat the change")
 		}
-		out.effects, err = d.applyAll(ctx, c.Changes)
+		if r.steps != nil {
+			out.effects, err = r.steps(ctx, d)
+		} else {
+			out.effects, err = d.applyAll(ctx, c.Changes)
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"github.com/keyturn/keyturn/internal/domain"
 )
 
 // limitScheduler keeps at least four processors for the scheduler, even on one core: with one, a goroutine in fsync holds
@@ -48,14 +50,13 @@ func (logWriter) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-var tokenPrefixes = []string{"kts_", "kta_", "ktk_", "ktc_", "ktu_", "kti_", "ktv_", "ktg_"}
-
 // tokenLength is that of our tokens, prefix and checksum included.
 const tokenLength = 53
 
 func scrub(b []byte) []byte {
 	s := string(b)
-	for _, prefix := range tokenPrefixes {
+	for _, kind := range domain.TokenKinds {
+		prefix := string(kind)
 		for from := 0; ; {
 			i := strings.Index(s[from:], prefix)
 			if i < 0 {

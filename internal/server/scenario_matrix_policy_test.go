@@ -81,11 +81,11 @@ var policyRows = map[string]row{
 		m.frozen(t, path)
 		return path, nil, m.lift(t, path)
 	}},
-	"POST /freeze": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
-		return "/freeze", api.FreezeRequest{Reason: "matrix"}, m.lift(t, "/freeze")
+	"POST /instance/freeze": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		return "/instance/freeze", api.FreezeRequest{Reason: "matrix"}, m.lift(t, "/instance/freeze")
 	}},
-	"DELETE /freeze": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
-		m.frozen(t, "/freeze")
-		return "/freeze", nil, m.lift(t, "/freeze")
+	"DELETE /instance/freeze": {want: adminOnly, call: func(t *testing.T, m *matrix, _ string) (string, any, func()) {
+		m.frozen(t, "/instance/freeze")
+		return "/instance/freeze", nil, m.lift(t, "/instance/freeze")
 	}},
 }

@@ -68,6 +68,7 @@ func with(path string, body any) func(*testing.T, *matrix, string) (string, any,
 
 var rows = joinRows(
 	coreRows,
+	machineRows,
 	streamRows,
 	canaryRows,
 	alertRows,
@@ -75,6 +76,7 @@ var rows = joinRows(
 	passkeyRows,
 	archiveRows,
 	peopleRows,
+	ssoRows,
 	policyRows,
 	accountRows,
 	approvalRows,

@@ -15,6 +15,7 @@ import (
 // phone is an authenticator app.
 type phone struct {
 	id, secret string
+	used       string // the code that confirmed it
 	recovery   []string
 }
 
@@ -28,12 +29,13 @@ func (p phone) code(t tb, step int) string {
 	return code
 }
 
-// enrol gives somebody a second factor, confirmed by the code of the step before, so that two more are good.
+// enrol gives somebody a second factor. The next code that is good is the one of the step after.
 func (p person) enrol(t tb) phone {
 	t.Helper()
 	f := send[api.NewFactor](t, p, "POST", "/self/factors", api.FactorRequest{Name: "phone"})
 	out := phone{id: f.ID, secret: f.Secret}
-	out.recovery = send[api.RecoveryCodes](t, p, "POST", "/self/factors/"+f.ID+"/confirm", api.CodeRequest{Code: out.code(t, -1)}).RecoveryCodes
+	out.used = out.code(t, 0)
+	out.recovery = send[api.RecoveryCodes](t, p, "POST", "/self/factors/"+f.ID+"/confirm", api.CodeRequest{Code: out.used}).RecoveryCodes
 	return out
 }
 
@@ -73,10 +75,10 @@ func TestASecondFactorIsAskedForAndNoCodeIsTakenTwice(t *testing.T) {
 		alike(t, w.login(t, u.Email, "a wrong test-value", f.code(t, 0)), w.login(t, "nobody@example.test", "a wrong test-value", f.code(t, 0)))
 		w.login(t, u.Email, testPassword, "").reason(t, 401, "second_factor")
 		w.login(t, u.Email, testPassword, "000000").reason(t, 401, "second_factor")
-		w.login(t, u.Email, testPassword, f.code(t, -1)).reason(t, 401, "second_factor") // confirmed it
+		w.login(t, u.Email, testPassword, f.used).reason(t, 401, "second_factor") // confirmed it
 
 		// At the same moment one code opens one session.
-		now := f.code(t, 0)
+		now := f.code(t, 1)
 		var mu sync.Mutex
 		var all sync.WaitGroup
 		good := 0
@@ -156,7 +158,7 @@ func TestDangerousActsAskAnOldSessionWhoItIs(t *testing.T) {
 		q.do(t, "POST", "/self/factors", api.FactorRequest{}).reason(t, 401, "reauthenticate") // or who holds a stolen session adds his own
 		q.do(t, "POST", "/reauth", api.Reproof{Password: testPassword}).reason(t, 401, "second_factor")
 		q.do(t, "POST", "/reauth", api.Reproof{Code: "000000"}).reason(t, 401, "second_factor")
-		code := f.code(t, 0)
+		code := f.code(t, 1)
 		send[api.Done](t, q, "POST", "/reauth", api.Reproof{Code: code})
 		send[api.Identity](t, q, "POST", "/identities", invent)
 		q.do(t, "POST", "/reauth", api.Reproof{Code: code}).reason(t, 401, "second_factor")

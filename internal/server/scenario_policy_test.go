@@ -37,8 +37,8 @@ func tagged(path, name, value string, tags ...string) api.Change {
 	return c
 }
 
-// guarded makes a project with secrets that two rules keep back, and somebody who may do everything else with secrets.
-func guarded(t *testing.T, w *world) (admin, p env) {
+// keptBack makes a project with secrets that two rules keep back, and somebody who may do everything else with secrets.
+func keptBack(t *testing.T, w *world) (admin, p env) {
 	t.Helper()
 	e := w.project(t)
 	e.commit(t, set("/", "SAFE", "test-value-safe"), set("/", "KEEP_OUT", "test-value-kept"), tagged("/", "PCI_ONE", "test-value-pci", "pci"),
@@ -54,7 +54,7 @@ func guarded(t *testing.T, w *world) (admin, p env) {
 }
 
 func deniedOnEveryRoute(t *testing.T, w *world) {
-	e, p := guarded(t, w)
+	e, p := keptBack(t, w)
 	before := e.state(t)
 	base := p.path()
 	reads := []string{"/secrets?path=/", "/secrets?path=/&reveal=true&raw=true", "/secrets?path=/&recursive=true&reveal=true&raw=true", "/secrets?path=/imp&imports=true&reveal=true&raw=true",
@@ -363,11 +363,11 @@ func TestAFreezeStopsChangesAndAKillStopsReadsOnEveryServer(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 
-	freeze("/freeze", true)
+	freeze("/instance/freeze", true)
 	for _, who := range []env{e, other} {
 		who.ask(t, "/", "A").refused(t, "denied", "everything on this server", "--instance")
 	}
 	a.admin.do(t, "POST", "/projects", api.ProjectRequest{Slug: a.fresh("project-")}).refused(t, "denied", "switched off")
-	a.admin.do(t, "DELETE", "/freeze", nil).fits(t, &api.Done{})
+	a.admin.do(t, "DELETE", "/instance/freeze", nil).fits(t, &api.Done{})
 	e.commit(t, set("/", "A", "z"))
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/keyturn/keyturn/internal/backup"
 	"github.com/keyturn/keyturn/internal/breakglass"
 	"github.com/keyturn/keyturn/internal/canary"
+	"github.com/keyturn/keyturn/internal/compat/scim"
 	"github.com/keyturn/keyturn/internal/config"
 	"github.com/keyturn/keyturn/internal/consumer"
 	"github.com/keyturn/keyturn/internal/domain"
@@ -144,7 +145,10 @@ func (s *Server) build(ctx context.Context) error {
 		return fmt.Errorf("KEYTURN_PUBLIC_URL: %w", err)
 	}
 	s.access.SealWith(s.keys)
+	s.access.SSOWith(s.outbound, s.o.Config.PublicURL)
 	s.access.MailWith(nil, s.o.Config.PublicURL)
+	s.access.CallWith(s.outbound)
+	s.access.IssueAs(s.o.Config.PublicURL)
 	s.keys.Hold(backup.Holder{Ring: s.ring})
 	if err := s.buildBackups(ctx, door); err != nil {
 		return err
@@ -185,7 +189,9 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	mux := http.NewServeMux()
 	routes.Register(mux)
+	scim.New(s.access).Register(mux)
 	s.registerHealth(mux)
+	s.registerWellKnown(mux)
 	pages, err := web.New(web.Services{Access: s.access, Secrets: s.secrets, Passkeys: passkeys, Origin: s.o.Config.PublicURL,
 		Development: s.o.Config.Mode == config.Development, Version: s.o.Version})
 	if err != nil {

@@ -51,7 +51,9 @@ func (c *certificates) newest() time.Time {
 }
 
 func (c *certificates) config() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	// A client may show a certificate. It is asked for and not verified here: whose it is, and whether it may log in, the login
+	// method decides, which knows the authority.
+	return &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if time.Since(c.checked) > checkEvery {

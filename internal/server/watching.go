@@ -34,6 +34,7 @@ func (s *Server) buildWatching(door *guard.Door) error {
 	}
 	outside := channel.Outside{Client: s.outbound.Client(alertTimeout), Dial: s.outbound.DialContext}
 	s.alerts = alert.New(s.db, door, s.keys, outside, "keyturn "+s.world.instance)
+	s.access.MailWith(s.alerts, s.o.Config.PublicURL)
 	s.alerts.Watch(alert.Watch{Rules: []string{alert.LastSlot}, First: time.Minute, Every: time.Hour, Ask: s.slotFindings})
 	s.alerts.Watch(alert.Watch{Rules: []string{alert.BackupFailed, alert.DrillFailed}, First: time.Minute, Every: 5 * time.Minute, Ask: s.backupFindings})
 	s.alerts.Watch(alert.Watch{Rules: []string{alert.FollowerLag}, First: 5 * time.Minute, Every: time.Minute, Ask: s.followerFindings})

@@ -74,7 +74,7 @@ var rules = [...]rule{
 		reason: "surfaces speak HTTP and hold no rules; they reach data through the services, which pass the door",
 	},
 	{
-		of:     []string{"internal/rotate/drivers", "internal/lease/drivers", "internal/sync/targets"},
+		of:     []string{"internal/rotate/drivers", "internal/lease/drivers", "internal/sync/targets", "internal/alert/channel"},
 		never:  []string{"internal/store", "internal/guard", "internal/keyring", "internal/policy", "internal/audit"},
 		reason: "a driver owns what is peculiar to its system; schedule, state, audit and limits belong to its engine",
 	},

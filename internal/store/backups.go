@@ -74,7 +74,8 @@ func (tx *Tx) RemoveBackup(ctx context.Context, row *Backup) error {
 	return backups.remove(ctx, tx, row)
 }
 
-// RevokeCredentials revokes every token, session and client secret that still works, and gives their number.
+// RevokeCredentials revokes every token, session and client secret that still works, erases what waits to be opened once, and
+// gives their number.
 func (tx *Tx) RevokeCredentials(ctx context.Context) (int, error) {
 	all, err := tokens.list(ctx, tx, "WHERE revoked_at = 0 ORDER BY id")
 	if err != nil {
@@ -97,7 +98,11 @@ func (tx *Tx) RevokeCredentials(ctx context.Context) (int, error) {
 	if err := tokens.put(ctx, tx, rows...); err != nil {
 		return 0, err
 	}
-	return len(rows) + len(more), clientSecrets.put(ctx, tx, more...)
+	if err := clientSecrets.put(ctx, tx, more...); err != nil {
+		return 0, err
+	}
+	gone, err := tx.eraseWrapped(ctx)
+	return len(rows) + len(more) + gone, err
 }
 
 // KeySlotOf reads a raw row of a snapshot; columns that its schema did not have stay empty.

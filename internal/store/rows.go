@@ -150,6 +150,10 @@ type Identity struct {
 	TokenTTL  int64             `db:"token_ttl"`
 	CreatedAt int64             `db:"created_at"`
 	Disabled  bool              `db:"disabled"`
+
+	MaxTTL    int64    `db:"max_ttl,late"`       // how far its access tokens can be renewed, 0 = not at all
+	TokenUses int64    `db:"token_uses,late"`    // how often one may be used, 0 = any
+	Networks  []string `db:"networks,late,json"` // CIDR where client secrets and their tokens may come from; nil = anywhere
 }
 
 // ClientSecret proves a machine identity; only its hash is kept.
@@ -162,6 +166,10 @@ type ClientSecret struct {
 	CreatedAt int64             `db:"created_at"`
 	ExpiresAt int64             `db:"expires_at"`
 	RevokedAt int64             `db:"revoked_at"`
+
+	Uses       int64 `db:"uses,late"` // how often it may log in, 0 = any
+	Used       int64 `db:"used,volatile"`
+	LastUsedAt int64 `db:"last_used_at,volatile"`
 }
 
 // Token is a bearer token or session; only its hash is kept.
@@ -189,6 +197,7 @@ type Token struct {
 	Parent     domain.TokenID    `db:"parent,late"`
 	Address    string            `db:"address,late"`
 	Agent      string            `db:"agent,late"`
+	Owner      domain.UserID     `db:"owner,late"`            // who answers for an API key
 	LastUsedAt int64             `db:"last_used_at,volatile"` // coarse
 	Used       int64             `db:"used,volatile"`         // counted where Uses is set
 }

@@ -22,13 +22,17 @@ var copied = []string{
 	"halt",
 	"passkey",
 	"org_setting", "invite", "second_factor", "recovery_code", "leaver_task",
+	"sso_connection", "sso_link", "scim_user", "scim_group",
 	"commits", "env_approval", "change_set", "change_part", "change_review", "change_link", "access_request",
 	"breakglass", "breakglass_share", "breakglass_opening", "breakglass_entry", "breakglass_task",
 	"folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
+	"commits", "folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
+	"login_method", "wrapped", "signing_overlap",
 	"audit_chunk",
+	"audit_segment", "audit_tile", "audit_chunk",
 	"follower", "stream", "canary",
+	"login_method", "wrapped", "signing_overlap",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
-	"audit_segment", "audit_tile", "audit_chunk", "follower", "stream", "canary",
 }
 
 // leftOut says of every other table why a snapshot does without.
@@ -37,6 +41,7 @@ var leftOut = map[string]string{
 	"audit_index":      "computed from audit_chunk, for searches only",
 	"feed":             "tells running servers what changed; nobody listens to a copy",
 	"idempotency":      "answers for requests to the instance that was copied, which the copy has not applied",
+	"sso_once":         "answers and codes that are good for minutes, at the instance that was copied",
 	"alert_event":      "what happened to the instance that was copied was told there",
 	"alert_delivery":   "a copy must not send the messages of another instance",
 	"backup":           "a copy must neither count nor delete the backups of another instance",

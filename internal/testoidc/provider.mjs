@@ -1,13 +1,18 @@
 // A certified OpenID provider on loopback. Its configuration comes on standard input as one line of JSON; the address it
-// listens on goes to standard output. It ends when standard input does.
+// listens on goes to standard output. Further lines change accounts. It ends when standard input does.
 import { createInterface } from 'node:readline';
 import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
 
 const lines = createInterface({ input: process.stdin });
 lines.on('close', () => process.exit(0));
-lines.once('line', (line) => {
-  const given = JSON.parse(line);
+let given;
+lines.on('line', (line) => {
+  if (given) {
+    Object.assign(given.accounts, JSON.parse(line)); // somebody has changed
+    return;
+  }
+  given = JSON.parse(line);
   const server = createServer();
   server.listen(0, '127.0.0.1', () => {
     const issuer = `http://127.0.0.1:${server.address().port}`;

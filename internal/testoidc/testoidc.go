@@ -47,7 +47,10 @@ const startWithin = time.Minute
 type Account map[string]any
 
 // Provider is a running one.
-type Provider struct{ Issuer string }
+type Provider struct {
+	Issuer string
+	in     io.Writer
+}
 
 // Options say what the provider knows.
 type Options struct {
@@ -100,12 +103,24 @@ func Start(tb testing.TB, o Options) *Provider {
 			_ = cmd.Wait()
 			tb.Fatalf("testoidc: the provider ended: %s", problems.String())
 		}
-		return &Provider{issuer}
+		return &Provider{issuer, in}
 	case <-time.After(startWithin):
 		_ = cmd.Process.Kill()
 		tb.Fatalf("testoidc: the provider did not start within %v", startWithin)
 	}
 	return nil
+}
+
+// Change replaces what the provider says of somebody.
+func (p *Provider) Change(tb testing.TB, account string, claims Account) {
+	tb.Helper()
+	line, err := json.Marshal(map[string]Account{account: claims})
+	if err == nil {
+		_, err = p.in.Write(append(line, '\n'))
+	}
+	if err != nil {
+		tb.Fatalf("testoidc: %v", err)
+	}
 }
 
 // install gives the folder with the provider and all it needs, and makes it the first time.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"log/slog"
 	"net/http"
 
 	"github.com/keyturn/keyturn/internal/access"
@@ -16,11 +17,26 @@ type loginPage struct {
 	Pending string // sealed: the password was right, and a code is wanted
 	Setup   bool   // nobody is there yet
 	Plain   bool   // the browser would not keep the cookie
+	// Providers are where one can log in instead, Directories those whose password is typed here.
+	Providers, Directories []string
+	Directory              string // that was chosen before
 }
 
 func (v *visit) loginPage(next, email string) loginPage {
 	setup, err := v.Access.NeedsSetup(v.ctx)
-	return loginPage{Next: local(next), Email: email, Setup: setup && err == nil, Plain: v.secure(v.r) && v.r.TLS == nil && v.Origin == ""}
+	out := loginPage{Next: local(next), Email: email, Setup: setup && err == nil, Plain: v.secure(v.r) && v.r.TLS == nil && v.Origin == "", Directory: v.form.Get("directory")}
+	choices, err := v.Access.SSOChoices(v.ctx)
+	if err != nil { // the password is another way in
+		slog.Warn("the ways to log in cannot be listed", "request", httpkit.RequestID(v.r.Context()), "error", err)
+	}
+	for _, c := range choices {
+		if c.Kind == "ldap" {
+			out.Directories = append(out.Directories, c.Name)
+		} else {
+			out.Providers = append(out.Providers, c.Name)
+		}
+	}
+	return out
 }
 
 func (p *Pages) loginForm(v *visit) error {
@@ -34,6 +50,9 @@ func (p *Pages) loginForm(v *visit) error {
 
 // login takes the password, and then the code of a second factor where there is one.
 func (p *Pages) login(v *visit) error {
+	if name := v.form.Get("directory"); name != "" {
+		return v.enter(v.Access.LoginLDAP(v.ctx, name, v.form.Get("email"), sensitive.FromString(v.form.Get("password"))))
+	}
 	in := access.LoginInput{Email: v.form.Get("email"), Password: sensitive.FromString(v.form.Get("password"))}
 	if sealed := v.form.Get("pending"); sealed != "" {
 		var ok bool

@@ -69,6 +69,8 @@ func (p *Pages) pages() []page {
 		{"POST /login", false, p.login},
 		{"POST /login/passkey/begin", false, p.passkeyLoginBegin},
 		{"POST /login/passkey", false, p.passkeyLogin},
+		{"GET /login/sso/{name}", false, p.ssoStart},
+		{"GET " + access.ConsoleCallback, false, p.ssoFinish},
 		{"GET /logout", true, p.logoutForm},
 		{"POST /logout", true, p.logout},
 		{"GET /account", true, p.account},

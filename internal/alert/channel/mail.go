@@ -144,6 +144,10 @@ func (m *mailChannel) Send(ctx context.Context, msg Message) error {
 	if err != nil {
 		return err
 	}
+	return m.deliver(ctx, letter)
+}
+
+func (m *mailChannel) deliver(ctx context.Context, letter *gomail.Msg) error {
 	end := func() {}
 	defer func() { end() }()
 	policy := gomail.TLSMandatory
