@@ -192,6 +192,7 @@ func every(ctx context.Context, c *client.Client) []error {
 	add2(c.Invites(ctx))
 	add(c.Uninvite(ctx, "id"))
 	add2(c.ShowReviewLink(ctx, "kti_test-value"))
+	add2(c.ShowLink(ctx, "kti_test-value"))
 	add2(c.AcceptInvite(ctx, api.AcceptRequest{}))
 	add(c.ResetPassword(ctx, api.PasswordResetRequest{}))
 	add(c.ConfirmAddress(ctx, "kti_test-value"))

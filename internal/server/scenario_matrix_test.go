@@ -471,7 +471,7 @@ func (m *matrix) once(t *testing.T, route *httpapi.Route, r row, who string, p p
 	case got.status < 300 && got.status != route.Status && (route.Status != 0 || got.status != http.StatusOK):
 		t.Errorf("%s %s: status %d is not what the table says", route.Method, route.Path, got.status)
 	case got.status >= 400:
-		got.refused(t, map[int]string{400: "invalid", 401: "unauthenticated", 403: "denied", 404: "not_found", 409: "exists"}[got.status])
+		got.refused(t, map[int]string{400: "invalid", 401: "unauthenticated", 403: "denied", 404: "not_found", 409: "exists", 501: "unsupported", 503: "unavailable"}[got.status])
 	}
 	m.done = append(m.done, tried{route.Method + " " + route.Path, route.Action, who, got.header.Get("X-Request-Id"), got.status})
 	if after != nil {
