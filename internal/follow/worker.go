@@ -97,10 +97,12 @@ func (s *Service) work(ctx context.Context, f *follower) {
 			return
 		}
 		text := fault.As(err).Message
-		if f.failures.Add(1); f.problemText() != text { // once for each trouble, not once for each try
+		before := f.problemText()
+		f.problem.Store(&text)
+		f.failures.Add(1)   // after the problem, so that whoever sees the count sees why
+		if before != text { // once for each trouble, not once for each try
 			slog.Warn("a follower of the log failed and will try again", "follower", f.Name, "error", err)
 		}
-		f.problem.Store(&text)
 		pause(ctx, wait/2+rand.N(wait/2+1))
 		wait = min(2*wait, lastRetry)
 	}

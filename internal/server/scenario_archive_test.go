@@ -202,10 +202,11 @@ func TestWhatIsSaidToBeArchivedIsBelievedOnlyIfTheLogSaysSo(t *testing.T) {
 	for name, attack := range map[string][]string{
 		"more is said to be archived": {"UPDATE audit_segment SET count = count + (SELECT sum(count) FROM (SELECT count FROM audit_chunk ORDER BY first LIMIT 3))",
 			"DELETE FROM audit_chunk WHERE first IN (SELECT first FROM audit_chunk ORDER BY first LIMIT 3)"},
-		"the carry is emptied":    {"UPDATE audit_segment SET carry = X''"},
-		"a carried row is edited": {"UPDATE audit_segment SET carry = CAST(replace(CAST(carry AS TEXT), 'project', 'PROJECT') AS BLOB)"},
-		"the segment is gone":     {"DELETE FROM audit_segment"},
-		"another file is named":   {"UPDATE audit_segment SET name = 'x'"},
+		"all is said to be archived": {"UPDATE audit_segment SET count = (SELECT log_size FROM instance) - first"},
+		"the carry is emptied":       {"UPDATE audit_segment SET carry = X''"},
+		"a carried row is edited":    {"UPDATE audit_segment SET carry = CAST(replace(CAST(carry AS TEXT), 'project', 'PROJECT') AS BLOB)"},
+		"the segment is gone":        {"DELETE FROM audit_segment"},
+		"another file is named":      {"UPDATE audit_segment SET name = 'x'"},
 	} {
 		edit(attack...)
 		if v := verified(); len(v.Problems) == 0 {
