@@ -60,7 +60,7 @@ func TestHealthReadinessAndMetricsKeepTheirTokens(t *testing.T) {
 		{"/metrics", "", 401, "token", "keyturn_request_seconds"},
 		{"/metrics", s.Token, 401, "token", "keyturn_request_seconds"},
 		{"/metrics", metrics, 200, "keyturn_audit_log_entries", "test-value"},
-		{"/", "", 404, "not_found", ""},
+		{"/nothing", "", 404, "", "database"},
 	} {
 		status, body := fetch(t, s.URL+c.path, c.token)
 		if status != c.status || !strings.Contains(body, c.has) || c.lacks != "" && strings.Contains(body, c.lacks) {

@@ -333,6 +333,9 @@ var guardedRoutes = map[string]func(t *testing.T, w *world, g watched) reply{
 		becomes(t, approve(t, g.deleter(t, w), waiting(t, w.admin.do(t, "DELETE", g.path(), nil))), "applied")
 		return w.admin.do(t, "POST", g.path()+"/purge", nil)
 	},
+	"POST /projects/{project}/envs/{env}/jwt/rotate": func(t *testing.T, w *world, g watched) reply {
+		return w.admin.do(t, "POST", g.path()+"/jwt/rotate", api.JWTRotation{Path: "/", Name: "A", Lifetime: "1h"})
+	},
 	"DELETE /projects/{project}": func(t *testing.T, w *world, g watched) reply {
 		return w.admin.do(t, "DELETE", "/projects/"+g.project, nil)
 	},
