@@ -165,7 +165,7 @@ func sections() []section {
 		{"Watching", "where the log is sent on, decoys, alerts, and who uses what", slices.Concat(streamRoutes(), canaryRoutes(), alertRoutes(), consumerRoutes())},
 		{"Backups", "sealed copies of the whole instance, and proofs that they can be restored", backupRoutes()},
 		{"Passkeys", "login and confirmation by Web Authentication", passkeyRoutes()},
-		{"People", "invitations, one's own account, second factors, sessions, and what leavers have read", peopleRoutes()},
+		{"People", "invitations, one's own account, second factors, sessions, and what leavers have read", slices.Concat(peopleRoutes(), inviteRoutes(), accountRoutes())},
 		{"Single sign-on", "identity providers and directories, and logins through them", ssoRoutes()},
 		{"Policy", "roles, groups, grants, what they decide and why, freeze and kill switch", policyRoutes()},
 		{"Approvals", "changes that wait for others", approvalRoutes()},
