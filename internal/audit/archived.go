@@ -51,7 +51,7 @@ func CarryOf(chunks []Chunk) ([]byte, error) {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, compareRowKeys)
-	var out []byte
+	out := []byte{} // not nil: a stretch that writes no deciding row has a carry too
 	for _, k := range keys {
 		d := rows[k]
 		out = binary.BigEndian.AppendUint16(out, uint16(len(k.T)))

@@ -74,7 +74,7 @@ func TestANewerProgramBacksUpBeforeItBringsTheSchemaForward(t *testing.T) {
 				t.Fatalf("at the place lie %v", lying)
 			}
 			list := get[api.Backups](t, again.admin, "/backups")
-			if len(list.Backups) != 1 || list.Backups[0].Name != lying[0] || list.Backups[0].Where != "place" || list.Backups[0].Schema != 2 {
+			if len(list.Backups) != 1 || list.Backups[0].Name != lying[0] || list.Backups[0].Where != "place" || list.Backups[0].Schema != 12 {
 				t.Errorf("listed %+v", list.Backups)
 			}
 			if v := send[api.Verification](t, again.admin, "POST", "/audit/verify?deep=true", nil); len(v.Problems) != 0 {
