@@ -28,7 +28,7 @@ dev: ## like run, and again after every change of the source
 
 test: ## install what the tests need from Debian, then run all tests with the race detector
 	@scripts/testdeps.sh
-	@CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 18m ./...
+	@CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 25m ./...
 
 check: ## format, vet, staticcheck, import shape, cross compile, reproducibility, known vulnerabilities
 	@scripts/check.sh
