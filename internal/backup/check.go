@@ -50,10 +50,42 @@ var references = map[string][]reference{
 	"folder":        {{"env_id", "environment"}},
 	"secret":        {{"env_id", "environment"}, {"folder_id", "folder"}},
 	"personal":      {{"secret_id", "secret"}},
+
+	"role":         {{"org_id", "org"}},
+	"user_group":   {{"org_id", "org"}},
+	"group_member": {{"group_id", "user_group"}},
+
+	"org_setting":   {{"org_id", "org"}},
+	"invite":        {{"org_id", "org"}},
+	"second_factor": {{"org_id", "org"}, {"user_id", "person"}},
+	"recovery_code": {{"org_id", "org"}, {"user_id", "person"}},
+	"leaver_task":   {{"org_id", "org"}},
+	"passkey":       {{"org_id", "org"}, {"user_id", "person"}},
+
+	"sso_connection": {{"org_id", "org"}},
+	"sso_link":       {{"connection_id", "sso_connection"}, {"user_id", "person"}},
+	"scim_user":      {{"connection_id", "sso_connection"}, {"user_id", "person"}},
+	"scim_group":     {{"connection_id", "sso_connection"}, {"group_id", "user_group"}},
+
+	"login_method":    {{"org_id", "org"}, {"identity_id", "identity"}},
+	"wrapped":         {{"org_id", "org"}},
+	"signing_overlap": {{"org_id", "org"}},
+
+	"env_approval":       {{"env_id", "environment"}},
+	"change_part":        {{"change_id", "change_set"}},
+	"change_review":      {{"change_id", "change_set"}},
+	"change_link":        {{"change_id", "change_set"}},
+	"breakglass_share":   {{"breakglass_id", "breakglass"}},
+	"breakglass_opening": {{"breakglass_id", "breakglass"}},
+	"breakglass_entry":   {{"opening_id", "breakglass_opening"}},
+	"breakglass_task":    {{"opening_id", "breakglass_opening"}},
 }
 
 // parents are the tables whose ids are remembered: 16 bytes for each row.
-var parents = []string{"org", "project", "environment", "identity", "folder", "secret"}
+var parents = []string{
+	"org", "project", "environment", "person", "identity", "folder", "secret",
+	"user_group", "sso_connection", "change_set", "breakglass", "breakglass_opening",
+}
 
 // rowSet is some rows of one table, from a backup or from a database.
 type rowSet interface {
