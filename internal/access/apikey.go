@@ -38,7 +38,7 @@ func (s *Service) CreateAPIKey(ctx context.Context, places Places, in APIKeyInpu
 		return none(err)
 	}
 	limits := Limits{TTL: in.TTL, Uses: in.Uses, Networks: in.Networks}
-	if err := limits.check(); err != nil {
+	if err := limits.check(""); err != nil {
 		return none(err)
 	}
 	op := guard.Op{Action: policy.AccessManage, Resource: policy.Resource{Org: guard.CallerOf(ctx).Principal.Org}, Detail: facts}

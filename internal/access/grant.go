@@ -76,7 +76,7 @@ func (s *Service) Grant(ctx context.Context, places Places, in GrantInput) (stor
 		return store.Grant{}, err
 	}
 	var row store.Grant
-	facts := map[string]string{"principal": domain.RecordedLabel(in.Principal), "role": domain.RecordedName(in.Role), "kind": string(in.Kind)}
+	facts := map[string]string{"principal": domain.RecordedLabel(in.Principal), "role": domain.RecordedName(in.Role), "kind": domain.RecordedName(string(in.Kind))}
 	if a.grant.Path != "" {
 		facts["path"] = string(a.grant.Path)
 	}

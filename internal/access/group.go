@@ -150,7 +150,7 @@ func (s *Service) mayLeave(ctx context.Context, q store.Queries, p guard.Permit,
 
 // AddMember puts somebody into a group. Whoever does so could have given all that the members of the group have.
 func (s *Service) AddMember(ctx context.Context, group string, kind domain.PrincipalKind, member string) error {
-	facts := map[string]string{"group": domain.RecordedLabel(group), "kind": string(kind), "member": domain.RecordedLabel(member), "change": "add"}
+	facts := map[string]string{"group": domain.RecordedLabel(group), "kind": domain.RecordedName(string(kind)), "member": domain.RecordedLabel(member), "change": "add"}
 	return s.manage(ctx, facts, func(tx *store.Tx, p guard.Permit) error {
 		row, err := groupNamed(ctx, tx.Queries, p.Org(), group)
 		if err != nil {
@@ -199,7 +199,7 @@ func refuseGroupCycle(ctx context.Context, q store.Queries, group, member domain
 
 // RemoveMember takes somebody out of a group.
 func (s *Service) RemoveMember(ctx context.Context, group string, kind domain.PrincipalKind, member string) error {
-	facts := map[string]string{"group": domain.RecordedLabel(group), "kind": string(kind), "member": domain.RecordedLabel(member), "change": "remove"}
+	facts := map[string]string{"group": domain.RecordedLabel(group), "kind": domain.RecordedName(string(kind)), "member": domain.RecordedLabel(member), "change": "remove"}
 	return s.manage(ctx, facts, func(tx *store.Tx, p guard.Permit) error {
 		row, err := groupNamed(ctx, tx.Queries, p.Org(), group)
 		if err != nil {

@@ -39,7 +39,7 @@ func (s *Service) CreateIdentity(ctx context.Context, name string, limits Limits
 	if limits.TTL == 0 {
 		limits.TTL = defaultTokenTTL
 	}
-	if err := limits.check(); err != nil {
+	if err := limits.check("token_"); err != nil {
 		return store.Identity{}, err
 	}
 	var row store.Identity

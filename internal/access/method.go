@@ -40,10 +40,11 @@ type Limits struct {
 	Networks []string      // where logins and tokens may come from; nil for anywhere
 }
 
-func (l *Limits) check() error {
+// check refuses limits that are out of range; prefix stands before the fields in what is said: "token_" of an identity's.
+func (l *Limits) check(prefix string) error {
 	switch {
 	case l.TTL < 0 || l.TTL > maxTokenTTL || l.TTL > 0 && l.TTL < minTokenTTL:
-		return fault.New(fault.Invalid, "the token lifetime must be between %v and 366 days", minTokenTTL).WithField("/ttl", "out of range")
+		return fault.New(fault.Invalid, "the token lifetime must be between %v and 366 days", minTokenTTL).WithField("/"+prefix+"ttl", "out of range")
 	case l.MaxTTL < 0 || l.MaxTTL > maxTokenTTL || l.MaxTTL > 0 && l.MaxTTL < l.TTL:
 		return fault.New(fault.Invalid, "the longest lifetime must be between the lifetime and 366 days").WithField("/max_ttl", "out of range")
 	case l.Uses < 0 || l.Uses > maxTokenUses:
@@ -74,7 +75,7 @@ func (s *Service) AddMethod(ctx context.Context, machine string, in MethodInput)
 		if _, err := domain.ParseSlug(in.Name); err != nil {
 			return err
 		}
-		if err := in.check(); err != nil {
+		if err := in.check(""); err != nil {
 			return err
 		}
 		stored, err := login.Check(login.Kind(in.Kind), in.Settings, len(in.Secrets))

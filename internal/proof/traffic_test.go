@@ -181,7 +181,7 @@ func (tr *traffic) machines() {
 	c.token("a machine's token", machine.Token)
 	tr.hears("reading values is what this is for", machine.Token, "GET", at("shop", "dev", "secrets")+"?reveal=true&recursive=true", nil)
 	tr.fails("a machine where it may not", machine.Token, "GET", at("shop", "prod", "secrets")+"?reveal=true", nil)
-	made := decoded[api.NewToken](tr.t, tr.hears("a token is shown once", machine.Token, "POST", "/tokens", api.TokenRequest{Project: "shop", Scopes: "dev:/:read", TTL: "1h"}))
+	made := decoded[api.NewToken](tr.t, tr.hears("a token is shown once", machine.Token, "POST", "/tokens", api.TokenRequest{Project: "shop", Scopes: "dev:/:read", TTL: "10m"}))
 	c.token("a scoped token", made.Token)
 	a := tr.site.call(tr.token, "POST", "/tokens", api.TokenRequest{Project: "shop", Scopes: "dev:/:read", TTL: "1h"}, "Idempotency-Key", "a test-value key")
 	c.token("a token made under an idempotency key", decoded[api.NewToken](tr.t, a).Token)

@@ -136,6 +136,8 @@ func logins(t *testing.T, w *world) {
 	alike(t, wrong, login(u.Email, testPassword))
 	p.do(t, "GET", "/whoami", nil).refused(t, "unauthenticated")
 	send[api.Done](t, w.admin, "PATCH", "/users/"+u.ID, api.EnabledRequest{})
+	p.do(t, "GET", "/whoami", nil).refused(t, "unauthenticated") // no session comes back
+	p = p.with(send[api.Session](t, nobody, "POST", "/login", api.LoginRequest{Email: u.Email, Password: testPassword}).Token)
 	get[api.Principal](t, p, "/whoami")
 	send[api.Done](t, p, "POST", "/logout", nil)
 	p.do(t, "GET", "/whoami", nil).refused(t, "unauthenticated")

@@ -48,7 +48,7 @@ func (w *world) machineID(t tb, roles ...api.GrantRequest) (person, api.Identity
 // scoped makes a token of a person with scopes.
 func (p person) scoped(t tb, project, scopes string) person {
 	t.Helper()
-	made := send[api.NewToken](t, p, "POST", "/tokens", api.TokenRequest{Project: project, Scopes: scopes, TTL: "1h"})
+	made := send[api.NewToken](t, p, "POST", "/tokens", api.TokenRequest{Project: project, Scopes: scopes, TTL: "30m"})
 	return p.with(made.Token)
 }
 
