@@ -221,6 +221,9 @@ func (c *checker) relations(rows rowSet) error {
 		return nil
 	}
 	names := []string{"id"}
+	if !parent && !slices.Contains(head.Columns, "id") && len(head.Columns) > 0 {
+		names[0] = head.Columns[0] // some tables are keyed by what they belong to
+	}
 	for _, r := range refs {
 		names = append(names, r.column)
 	}
