@@ -55,14 +55,16 @@ func (r *Route) OperationID() string {
 	return verb + camel(nouns)
 }
 
-// plural knows the nouns of the table; "status" is none.
-func plural(s string) bool { return strings.HasSuffix(s, "s") && !strings.HasSuffix(s, "us") }
+// plural knows the nouns of the table; "status" is none, and "dismiss" is a verb.
+func plural(s string) bool {
+	return strings.HasSuffix(s, "s") && !strings.HasSuffix(s, "us") && s != "dismiss"
+}
 
 func singular(s string) string {
 	if stem, ok := strings.CutSuffix(s, "ies"); ok {
 		return stem + "y"
 	}
-	if plural(s) {
+	if plural(s) && !strings.HasSuffix(s, "ss") { // "glass" and "address" are whole
 		return strings.TrimSuffix(s, "s")
 	}
 	return s

@@ -323,6 +323,10 @@ func TestOperationsHaveNamesThatReadWell(t *testing.T) {
 		{"POST", "/projects/{project}/envs/{env}/secrets/purge", "purgeSecret"},
 		{"PUT", "/projects/{project}/envs/{env}/personal", "setPersonal"},
 		{"GET", "/audit/entries/{index}/proof", "getAuditEntryProof"}, {"POST", "/audit/verify", "verifyAudit"},
+		{"POST", "/address/confirm", "confirmAddress"}, {"POST", "/self/address", "createSelfAddress"},
+		{"POST", "/tasks/{id}/dismiss", "dismissTask"}, {"GET", "/break-glass", "listBreakGlass"},
+		{"POST", "/break-glass", "createBreakGlass"}, {"POST", "/break-glass/{name}/open", "openBreakGlass"},
+		{"GET", "/break-glass/{name}/report", "getBreakGlassReport"},
 	} {
 		r := Route{Method: want.method, Path: want.path}
 		if got := r.OperationID(); got != want.name {
