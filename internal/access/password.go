@@ -20,13 +20,12 @@ import (
 	"github.com/keyturn/keyturn/internal/store"
 )
 
-// Argon2id with 64 MiB, 3 passes and 4 lanes (RFC 9106, second recommended option).
+// Argon2id with 64 MiB (argonMemory), 3 passes and 4 lanes (RFC 9106, second recommended option).
 const (
-	argonMemory = 64 * 1024 // KiB
-	argonTime   = 3
-	argonLanes  = 4
-	argonKey    = 32
-	argonSalt   = 16
+	argonTime  = 3
+	argonLanes = 4
+	argonKey   = 32
+	argonSalt  = 16
 	// maxSlots bounds the computations at once. The memory of one is garbage when the next begins, so the collector lets about
 	// twice as much stand.
 	maxSlots = 2
@@ -134,7 +133,7 @@ func (s *Service) checkPassword(ctx context.Context, stored string, password sen
 		var err3, err4 error
 		salt, err3 = base64.RawStdEncoding.DecodeString(parts[4])
 		key, err4 = base64.RawStdEncoding.DecodeString(parts[5])
-		if err1 != nil || err2 != nil || err3 != nil || err4 != nil || version != argon2.Version || len(key) != argonKey || memory > 4*argonMemory || time < 1 || time > 16 || lanes < 1 {
+		if err1 != nil || err2 != nil || err3 != nil || err4 != nil || version != argon2.Version || len(key) != argonKey || memory > maxArgonMemory || time < 1 || time > 16 || lanes < 1 {
 			return false, fault.New(fault.Internal, "a stored password hash is damaged")
 		}
 	}
