@@ -22,10 +22,12 @@ import (
 
 // Argon2id with 64 MiB (argonMemory), 3 passes and 4 lanes (RFC 9106, second recommended option).
 const (
-	argonTime  = 3
-	argonLanes = 4
-	argonKey   = 32
-	argonSalt  = 16
+	argonTime = 3
+	// maxArgonMemory bounds what a stored hash may ask for, in KiB: four times what is asked for now.
+	maxArgonMemory = 256 * 1024
+	argonLanes     = 4
+	argonKey       = 32
+	argonSalt      = 16
 	// maxSlots bounds the computations at once. The memory of one is garbage when the next begins, so the collector lets about
 	// twice as much stand.
 	maxSlots = 2
