@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,10 +47,11 @@ type Config struct {
 	BackupEvery      string // these three as package backup reads them; "" is never, and keeping all
 	BackupKeep       string
 	BackupDrillEvery string
-	ArchiveTo        string // where old entries of the log go, "" for a folder in Data, or nowhere with PostgreSQL
-	StreamFolder     string // where streams of the log write files, "" for a folder in Data
-	OutboundAllow    string // networks inside that the server may call
-	TrustedProxies   string // networks of proxies whose X-Forwarded-For is believed
+	ArchiveTo        string   // where old entries of the log go, "" for a folder in Data, or nowhere with PostgreSQL
+	StreamFolder     string   // where streams of the log write files, "" for a folder in Data
+	Dialects         []string // foreign APIs that are served
+	OutboundAllow    string   // networks inside that the server may call
+	TrustedProxies   string   // networks of proxies whose X-Forwarded-For is believed
 
 	SkipUpgradeCopy bool // bring the schema forward without a backup before
 }
@@ -133,6 +135,7 @@ func Settings() []Setting {
 		{"KEYTURN_TRUSTED_PROXIES", "", "", false, "networks of the proxies in front of the server, separated by commas: only from them is X-Forwarded-For believed, and of it the right-most address that is no such proxy. Without it a client is whoever connects", func(c *Config, v string) error { c.TrustedProxies = v; return nil }},
 		{"KEYTURN_AUDIT_ARCHIVE_TO", "", "", false, "where keyturn audit archive puts old entries of the audit log: a folder, file:///folder or s3://BUCKET/PREFIX?region=..., as for backups. Without it, the folder audit-archive in the data folder, and with PostgreSQL nowhere", func(c *Config, v string) error { c.ArchiveTo = v; return nil }},
 		{"KEYTURN_STREAM_FOLDER", "", "", false, "the one folder in which streams of the audit log may write files; without it, the folder streams in the data folder", func(c *Config, v string) error { c.StreamFolder = v; return nil }},
+		{"KEYTURN_DIALECTS", "", "infisical,vault", false, "foreign APIs that are served beside the native one, separated by commas: infisical below /api, vault below /v1; none for neither", setDialects},
 		{"KEYTURN_LOG_LEVEL", "", "info", false, "debug, info, warn or error", func(c *Config, v string) error {
 			c.LogLevel = v
 			if !strings.Contains(" debug info warn error ", " "+v+" ") {
@@ -141,6 +144,23 @@ func Settings() []Setting {
 			return nil
 		}},
 	}
+}
+
+// dialects are the foreign APIs that can be served.
+var dialects = []string{"infisical", "vault"}
+
+func setDialects(c *Config, v string) error {
+	c.Dialects = nil
+	if v == "none" {
+		return nil
+	}
+	for name := range strings.SplitSeq(v, ",") {
+		if name = strings.TrimSpace(name); !slices.Contains(dialects, name) {
+			return fault.New(fault.Invalid, "want %s, or none", strings.Join(dialects, ", "))
+		}
+		c.Dialects = append(c.Dialects, name)
+	}
+	return nil
 }
 
 // setPublicURL takes an origin: https, or http on this machine.

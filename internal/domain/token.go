@@ -3,6 +3,7 @@ package domain
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"hash/crc32"
 	"math/big"
 	"slices"
@@ -76,6 +77,37 @@ func CheckToken(token string) (TokenKind, error) {
 		return "", bad
 	}
 	return kind, nil
+}
+
+// dressed stands before a token that takes the place of a signature in the form of a JWT, so that its length is one of base64.
+const dressed = "sig"
+
+// DressToken gives a token the form of a JWT with the given claims, which are JSON: foreign clients look into their token and
+// never check it. The token stands where a signature would. It is found by its hash as always, so the claims decide nothing, it
+// ends at once when it is revoked, and scanners still find it.
+func DressToken(token sensitive.Value, claims []byte) sensitive.Value {
+	b64 := base64.RawURLEncoding
+	return sensitive.FromString(b64.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + b64.EncodeToString(claims) + "." + dressed + string(token.Reveal()))
+}
+
+// BareToken finds the token in what a client shows: a token, one in the form of a JWT ([DressToken]), or the form
+// "st.ID.TOKEN[.KEY]" of old service tokens. What is none of these comes back as it is.
+func BareToken(shown string) string {
+	if len(shown) == prefixLen+bodyLen+crcLen || !strings.Contains(shown, ".") {
+		return shown
+	}
+	parts := strings.Split(shown, ".")
+	if len(parts) < 3 || len(parts) > 4 {
+		return shown
+	}
+	third := parts[2]
+	if parts[0] != "st" {
+		third = strings.TrimPrefix(third, dressed)
+	}
+	if _, err := CheckToken(third); err != nil {
+		return shown
+	}
+	return third
 }
 
 // TokenHash is what is stored instead of a token. Tokens have 256 random bits, so a fast hash is enough.

@@ -105,3 +105,22 @@ func TestTheStoredHashOfATokenDoesNotChange(t *testing.T) {
 		t.Error("two tokens share a hash")
 	}
 }
+
+func TestATokenIsFoundInEachOfItsForms(t *testing.T) {
+	token := domain.NewToken(domain.AccessToken)
+	bare := string(token.Reveal())
+	dressed := string(domain.DressToken(token, []byte(`{"exp":1}`)).Reveal())
+	if n := len(dressed[strings.LastIndexByte(dressed, '.')+1:]); n%4 == 1 {
+		t.Errorf("%d characters are no base64", n)
+	}
+	for form, shown := range map[string]string{"bare": bare, "JWT": dressed, "service token": "st.1." + bare, "service token with key": "st.1." + bare + ".key"} {
+		if got := domain.BareToken(shown); got != bare {
+			t.Errorf("%s: another token was found", form)
+		}
+	}
+	for _, other := range []string{"", ".", "a.b", "a.b.c", "a.b.sig", "a.b.sig" + bare[:20], "st.1.sig" + bare, "a.b.c.d.e", bare + "." + bare, strings.Repeat(".", 9)} {
+		if got := domain.BareToken(other); got != other {
+			t.Errorf("%q became something else", other)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package httpkit
 
 import (
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"reflect"
@@ -21,15 +20,9 @@ func ReadBody(r *http.Request, limit int64, v any) ([]byte, error) {
 		params["charset"] != "" && params["charset"] != "utf-8" && params["charset"] != "UTF-8" {
 		return nil, fault.New(fault.Invalid, "the body must be JSON").WithHint("send it with Content-Type: application/json")
 	}
-	if r.ContentLength > limit {
-		return nil, tooLarge(limit)
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	body, err := ReadRaw(r, limit)
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "the body could not be read")
-	}
-	if int64(len(body)) > limit {
-		return nil, tooLarge(limit)
+		return nil, err
 	}
 	if err := json.Unmarshal(body, v, json.RejectUnknownMembers(true)); err != nil {
 		return nil, badJSON(err)
@@ -38,7 +31,7 @@ func ReadBody(r *http.Request, limit int64, v any) ([]byte, error) {
 }
 
 func tooLarge(limit int64) error {
-	return fault.New(fault.Invalid, "the body is too large: at most %d bytes", limit)
+	return fault.Wrap(fault.Invalid, errTooLarge, "the body is too large: at most %d bytes", limit)
 }
 
 // badJSON says where and what kind of thing was expected. The library's own message may quote what it found.

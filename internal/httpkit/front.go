@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
 )
 
@@ -23,6 +24,7 @@ const (
 	IdleTimeout       = 2 * time.Minute
 	maxAgent          = 200 // bytes of a client's name that the log keeps
 	maxTarget         = 4 << 10
+	maxBearer         = 4 << 10 // bytes of a token, in the longest of its forms
 )
 
 type requestKey struct{}
@@ -33,9 +35,24 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
+// Shape says how faults look below a prefix of the path: a foreign dialect has a shape of its own.
+type Shape struct {
+	Prefix string
+	Write  func(w http.ResponseWriter, r *http.Request, err error)
+}
+
 // Front wraps everything that is served: request ids, refusal of ambiguous framing, headers that every answer carries,
 // recovery. An unfinished answer of a panicking handler is cut off, never completed with something else.
-func Front(next http.Handler) http.Handler {
+func Front(next http.Handler, shapes ...Shape) http.Handler {
+	refuse := func(w http.ResponseWriter, r *http.Request, err error) {
+		for _, s := range shapes {
+			if strings.HasPrefix(r.URL.Path, s.Prefix) {
+				s.Write(w, r, err)
+				return
+			}
+		}
+		WriteError(w, r, err)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := uuid.Must(uuid.NewV7()).String()
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, id))
@@ -57,11 +74,11 @@ func Front(next http.Handler) http.Handler {
 			if p == http.ErrAbortHandler || answer.begun {
 				panic(http.ErrAbortHandler) // the server cuts the connection and says nothing more
 			}
-			WriteError(w, r, fault.New(fault.Internal, "something went wrong inside the server"))
+			refuse(w, r, fault.New(fault.Internal, "something went wrong inside the server"))
 		}()
 		if err := framing(r); err != nil {
 			h.Set("Connection", "close")
-			WriteError(w, r, err)
+			refuse(w, r, err)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -120,10 +137,10 @@ func Bearer(r *http.Request) (string, error) {
 		return "", nil
 	}
 	scheme, token, ok := strings.Cut(v, " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > 512 {
+	if !ok || !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > maxBearer {
 		return "", fault.New(fault.Unauthenticated, "the Authorization header is not a bearer token").WithHint("send Authorization: Bearer TOKEN")
 	}
-	return token, nil
+	return domain.BareToken(token), nil
 }
 
 // Address gives the client's address without its port.

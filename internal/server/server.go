@@ -190,6 +190,7 @@ func (s *Server) build(ctx context.Context) error {
 	mux := http.NewServeMux()
 	routes.Register(mux)
 	scim.New(s.access).Register(mux)
+	shapes := s.registerDialects(mux)
 	s.registerHealth(mux)
 	s.registerWellKnown(mux)
 	pages, err := web.New(web.Services{Access: s.access, Secrets: s.secrets, Passkeys: passkeys, Origin: s.o.Config.PublicURL,
@@ -202,7 +203,7 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("KEYTURN_TRUSTED_PROXIES: %w", err)
 	}
-	s.handler = httpkit.Front(httpkit.Behind(proxies, s.metrics.measure(mux)))
+	s.handler = httpkit.Front(httpkit.Behind(proxies, s.metrics.measure(mux)), shapes...)
 	if s.world.fresh && s.o.FirstProject != "" {
 		if err := s.firstProject(ctx); err != nil {
 			return err
