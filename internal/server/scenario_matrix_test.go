@@ -491,7 +491,7 @@ func (p person) firstEvent(t *testing.T, path string) reply {
 	if p.token != "" {
 		req.Header.Set("Authorization", "Bearer "+p.token)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := wire.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
