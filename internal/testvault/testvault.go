@@ -6,7 +6,6 @@ package testvault
 import (
 	"bufio"
 	"crypto/sha256"
-	_ "embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -18,15 +17,8 @@ import (
 	"testing"
 )
 
-// The files of the program, by which a build is known.
-var (
-	//go:embed testdata/vaultcore/main.go
-	source []byte
-	//go:embed testdata/vaultcore/go.mod
-	module []byte
-	//go:embed testdata/vaultcore/go.sum
-	sums []byte
-)
+// files are those of the program, by which a build is known.
+var files = []string{"main.go", "go.mod", "go.sum"}
 
 // Vault is a running one, unsealed and empty.
 type Vault struct {
@@ -69,9 +61,19 @@ func build() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	_, here, _, ok := runtime.Caller(0)
+	if !ok {
+		return "", errors.New("where the source lies is not known")
+	}
+	from := filepath.Join(filepath.Dir(here), "testdata", "vaultcore")
 	h := sha256.New()
-	for _, part := range [][]byte{source, module, sums, []byte(runtime.Version())} {
-		h.Write(part)
+	h.Write([]byte(runtime.Version()))
+	for _, name := range files {
+		content, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			return "", err
+		}
+		h.Write(content)
 	}
 	folder := filepath.Join(cache, "keyturn-test")
 	program := filepath.Join(folder, "vaultcore-"+hex.EncodeToString(h.Sum(nil)[:8]))
@@ -86,14 +88,9 @@ func build() (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(work)
-	for name, content := range map[string][]byte{"main.go": source, "go.mod": module, "go.sum": sums} {
-		if err := os.WriteFile(filepath.Join(work, name), content, 0o600); err != nil {
-			return "", err
-		}
-	}
 	// A name that a dependency of Vault takes out of the standard library is one that today's linker refuses by itself.
-	cmd := exec.Command("go", "build", "-ldflags", "-s -w -checklinkname=0", "-o", "vaultcore", ".")
-	cmd.Dir = work
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w -checklinkname=0", "-o", filepath.Join(work, "vaultcore"), ".")
+	cmd.Dir = from
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build vaultcore: %w\n%s", err, text)
