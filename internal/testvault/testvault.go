@@ -91,7 +91,7 @@ func build() (string, error) {
 	// A name that a dependency of Vault takes out of the standard library is one that today's linker refuses by itself.
 	cmd := exec.Command("go", "build", "-ldflags", "-s -w -checklinkname=0", "-o", filepath.Join(work, "vaultcore"), ".")
 	cmd.Dir = from
-	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build vaultcore: %w\n%s", err, text)
 	}
