@@ -15,18 +15,23 @@ import (
 
 // versionInfo is how a version looks in answers about data.
 type versionInfo struct {
-	CreatedTime    string            `json:"created_time"`
-	CustomMetadata map[string]string `json:"custom_metadata,format:emitnull"`
-	DeletionTime   string            `json:"deletion_time"`
-	Destroyed      bool              `json:"destroyed"`
-	Version        int64             `json:"version"`
+	CreatedTime    string `json:"created_time"`
+	CustomMetadata any    `json:"custom_metadata"` // an object of texts, or null
+	DeletionTime   string `json:"deletion_time"`
+	Destroyed      bool   `json:"destroyed"`
+	Version        int64  `json:"version"`
 }
 
 func infoOf(v secrets.DocumentVersion, custom map[string]string) versionInfo {
+	return versionInfo{CreatedTime: stamp(v.CreatedAt), CustomMetadata: customOf(custom), DeletionTime: stamp(v.DeletedAt), Destroyed: v.Destroyed, Version: v.Version}
+}
+
+// customOf gives metadata as answers show it: null when there is none.
+func customOf(custom map[string]string) any {
 	if len(custom) == 0 {
-		custom = nil
+		return nil
 	}
-	return versionInfo{CreatedTime: stamp(v.CreatedAt), CustomMetadata: custom, DeletionTime: stamp(v.DeletedAt), Destroyed: v.Destroyed, Version: v.Version}
+	return custom
 }
 
 type dataAnswer struct {

@@ -15,7 +15,7 @@ type metadataAnswer struct {
 	CASRequired        bool                   `json:"cas_required"`
 	CreatedTime        string                 `json:"created_time"`
 	CurrentVersion     int64                  `json:"current_version"`
-	CustomMetadata     map[string]string      `json:"custom_metadata,format:emitnull"`
+	CustomMetadata     any                    `json:"custom_metadata"`
 	DeleteVersionAfter string                 `json:"delete_version_after"`
 	MaxVersions        int64                  `json:"max_versions"`
 	OldestVersion      int64                  `json:"oldest_version"`
@@ -44,9 +44,7 @@ func (k *kvCall) readMetadata(ctx context.Context, _ *call) (*reply, error) {
 	}
 	out := metadataAnswer{CASRequired: m.CASRequired, CreatedTime: stamp(m.CreatedAt), CurrentVersion: m.Current, DeleteVersionAfter: m.DeleteAfter.String(),
 		MaxVersions: m.MaxVersions, OldestVersion: m.Oldest, UpdatedTime: stamp(m.UpdatedAt), Versions: map[string]versionLine{}}
-	if len(m.Custom) > 0 {
-		out.CustomMetadata = m.Custom
-	}
+	out.CustomMetadata = customOf(m.Custom)
 	for _, v := range m.Versions {
 		out.Versions[strconv.FormatInt(v.Version, 10)] = versionLine{CreatedTime: stamp(v.CreatedAt), CreatedBy: v.CreatedBy, DeletionTime: stamp(v.DeletedAt), Destroyed: v.Destroyed}
 	}
