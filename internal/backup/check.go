@@ -71,6 +71,9 @@ var references = map[string][]reference{
 	"wrapped":         {{"org_id", "org"}},
 	"signing_overlap": {{"org_id", "org"}},
 
+	"mount":            {{"org_id", "org"}, {"project_id", "project"}},
+	"document_version": {{"folder_id", "folder"}},
+
 	"env_approval":       {{"env_id", "environment"}},
 	"change_part":        {{"change_id", "change_set"}},
 	"change_review":      {{"change_id", "change_set"}},
