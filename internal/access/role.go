@@ -111,6 +111,9 @@ func (s *Service) UpdateRole(ctx context.Context, name string, in RoleInput) (st
 			row.Description = description
 		}
 		if rules != nil {
+			if row.Policy != "" {
+				return fault.New(fault.Conflict, "the rules of this role are those of an ACL policy").WithHint("change the policy: vault policy write %s FILE", row.Name)
+			}
 			if rules, err = placed(ctx, tx.Queries, p.Org(), rules); err != nil {
 				return err
 			}
@@ -181,23 +184,27 @@ func (s *Service) DeleteRole(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.mayChange(ctx, tx.Queries, p, row, nil); err != nil {
-			return err
-		}
-		held, err := tx.GrantsOfRole(ctx, p.Org(), domain.Role(row.ID))
-		if err != nil {
-			return err
-		}
-		for _, h := range held {
-			if err := tx.RemoveGrant(ctx, &h); err != nil {
-				return err
-			}
-		}
-		if err := tx.RemoveRole(ctx, &row); err != nil {
-			return err
-		}
-		return s.keepAdmin(ctx, tx, p.Org())
+		return s.removeRole(ctx, tx, p, row)
 	})
+}
+
+func (s *Service) removeRole(ctx context.Context, tx *store.Tx, p guard.Permit, row store.Role) error {
+	if err := s.mayChange(ctx, tx.Queries, p, row, nil); err != nil {
+		return err
+	}
+	held, err := tx.GrantsOfRole(ctx, p.Org(), domain.Role(row.ID))
+	if err != nil {
+		return err
+	}
+	for _, h := range held {
+		if err := tx.RemoveGrant(ctx, &h); err != nil {
+			return err
+		}
+	}
+	if err := tx.RemoveRole(ctx, &row); err != nil {
+		return err
+	}
+	return s.keepAdmin(ctx, tx, p.Org())
 }
 
 // Roles lists all roles, the built-in ones first: they have no id.
