@@ -71,6 +71,9 @@ var references = map[string][]reference{
 	"wrapped":         {{"org_id", "org"}},
 	"signing_overlap": {{"org_id", "org"}},
 
+	"token_role": {{"org_id", "org"}},
+	"cubbyhole":  {{"org_id", "org"}},
+
 	"env_approval":       {{"env_id", "environment"}},
 	"change_part":        {{"change_id", "change_set"}},
 	"change_review":      {{"change_id", "change_set"}},
