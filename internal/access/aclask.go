@@ -114,3 +114,23 @@ func (s *Service) capabilities(ctx context.Context, places ACLPlaces, who *domai
 	}
 	return out, nil
 }
+
+// InOrg tells whether a slug is that of the caller's organisation, or of any for who has shown no token yet. Another's is refused.
+func (s *Service) InOrg(ctx context.Context, slug domain.Slug) (bool, error) {
+	who := guard.CallerOf(ctx).Principal
+	all, err := s.db.Orgs(ctx)
+	if err != nil {
+		return false, err
+	}
+	other := false
+	for _, o := range all {
+		if o.Slug == slug && (o.ID == who.Org || who.Kind == domain.Anonymous) {
+			return true, nil
+		}
+		other = other || o.Slug == slug
+	}
+	if other {
+		return false, s.Refused(ctx, fault.New(fault.Unauthenticated, "this is the namespace of another organisation"))
+	}
+	return false, nil
+}
