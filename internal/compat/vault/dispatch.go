@@ -59,4 +59,3 @@ func noRoute(c *call) error {
 }
 
 func (s *Surface) cubbyhole(_ context.Context, c *call) (*reply, error) { return nil, nothing(c) }
-func (s *Surface) mounted(_ context.Context, c *call) (*reply, error)   { return nil, noRoute(c) }
