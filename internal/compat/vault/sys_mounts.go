@@ -15,8 +15,8 @@ import (
 	"github.com/keyturn/keyturn/internal/secrets"
 )
 
-// defaultLease is what Vault says of mounts whose leases have no other length, in seconds: 32 days.
-const defaultLease = 32 * 24 * 3600
+// defaultLeaseSeconds is what Vault says of mounts whose leases have no other length, in seconds: 32 days.
+const defaultLeaseSeconds = 32 * 24 * 3600
 
 // The types of mounts that are made: the older spelling of the second version of the KV engine is one of its own.
 const (
@@ -162,7 +162,7 @@ type tuning struct {
 }
 
 func (s *Surface) readTune(ctx context.Context, _ *call, name, full string) (*reply, error) {
-	out := tuning{DefaultLeaseTTL: defaultLease, MaxLeaseTTL: defaultLease}
+	out := tuning{DefaultLeaseTTL: defaultLeaseSeconds, MaxLeaseTTL: defaultLeaseSeconds}
 	if e, ok := s.always()[name+"/"]; ok {
 		out.Description = e.Description
 		return &reply{data: out, copies: true}, nil
@@ -203,8 +203,8 @@ func emptyList(v jsontext.Value) bool {
 	return strings.Trim(string(v), " \t\r\n[]{}") == ""
 }
 
-// object gives the fields of a field that is an object; none when it is not there.
-func object(f fields, name string) (fields, error) {
+// objectField gives the fields of a field that is an object; none when it is not there.
+func objectField(f fields, name string) (fields, error) {
 	if !f.has(name) {
 		return fields{}, nil
 	}
@@ -216,7 +216,7 @@ func (s *Surface) tune(ctx context.Context, c *call, full string) error {
 	if err := unkept(c.fields, "description", "options"); err != nil {
 		return err
 	}
-	options, err := object(c.fields, "options")
+	options, err := objectField(c.fields, "options")
 	if err != nil {
 		return err
 	}
@@ -252,11 +252,11 @@ func (s *Surface) mount(ctx context.Context, c *call, name, full string) error {
 	if err != nil {
 		return err
 	}
-	options, err := object(c.fields, "options")
+	options, err := objectField(c.fields, "options")
 	if err != nil {
 		return err
 	}
-	config, err := object(c.fields, "config")
+	config, err := objectField(c.fields, "config")
 	if err == nil {
 		err = unkept(config)
 	}
