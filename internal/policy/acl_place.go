@@ -29,8 +29,8 @@ const (
 	toRead   = right(SecretRead)   // values
 	toList   = right(SecretList)   // names: of documents, of their keys, and their metadata
 	toWrite  = right(SecretWrite)  // new versions, and metadata
-	toDelete = right(SecretDelete) // and restore
-	toPurge  = right(SecretPurge)  // destroy versions, or all of a document
+	toDelete = right(SecretDelete) // versions and whole documents, and restore
+	toPurge  = right(SecretPurge)  // destroy versions for good
 )
 
 // class is one family of paths of the KV engine. A request is judged by the paths of its class alone.
@@ -46,7 +46,7 @@ type class struct {
 
 var (
 	kv2Data    = &class{name: "data", gives: map[Capability]right{CanRead: toRead, CanCreate: toWrite, CanUpdate: toWrite, CanDelete: toDelete}, needs: map[Capability]right{CanPatch: toWrite}}
-	kv2Meta    = &class{name: "metadata", gives: map[Capability]right{CanRead: toList, CanDelete: toPurge}, needs: map[Capability]right{CanCreate: toWrite, CanUpdate: toWrite, CanPatch: toWrite}}
+	kv2Meta    = &class{name: "metadata", gives: map[Capability]right{CanRead: toList, CanDelete: toDelete}, needs: map[Capability]right{CanCreate: toWrite, CanUpdate: toWrite, CanPatch: toWrite}}
 	kv2List    = &class{name: "metadata", gives: map[Capability]right{CanList: toList}, dirs: true}
 	kv2Delete  = &class{name: "delete", gives: map[Capability]right{CanUpdate: toDelete}}
 	kv2Restore = &class{name: "undelete", needs: map[Capability]right{CanUpdate: toDelete}}

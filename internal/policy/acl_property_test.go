@@ -125,9 +125,9 @@ func (v plainVault) allows(action policy.Action, env domain.Slug, folder domain.
 		case policy.SecretWrite:
 			yes = v.can(policy.CanCreate, path("data")) && v.can(policy.CanUpdate, path("data"))
 		case policy.SecretDelete:
-			yes = v.can(policy.CanDelete, path("data")) || v.can(policy.CanUpdate, path("delete"))
+			yes = v.can(policy.CanDelete, path("data")) || v.can(policy.CanUpdate, path("delete")) || v.can(policy.CanDelete, path("metadata"))
 		case policy.SecretPurge:
-			yes = v.can(policy.CanDelete, path("metadata")) || v.can(policy.CanUpdate, path("destroy"))
+			yes = v.can(policy.CanUpdate, path("destroy"))
 		}
 		if yes {
 			return true
