@@ -34,6 +34,9 @@ var older = map[string][]Capability{
 var unkept = []string{"allowed_parameters", "denied_parameters", "required_parameters", "min_wrapping_ttl", "max_wrapping_ttl", "mfa_methods",
 	"control_group", "subscribe_event_types", "expiration", "pagination_limit", "list_scan_response_keys_filter_path"}
 
+// maxACLPaths bounds a policy: each path is compared with each other one.
+const maxACLPaths = 400
+
 // ACLPath is one path of an ACL policy.
 type ACLPath struct {
 	Line         int    // where it stands, from 1
@@ -61,8 +64,8 @@ func ParseACL(text string) ([]ACLPath, error) {
 		} else {
 			out = append(out, p)
 		}
-		if len(out) > MaxRules {
-			return aclWrong(line, "too many paths: at most %d", MaxRules)
+		if len(out) > maxACLPaths {
+			return aclWrong(line, "too many paths: at most %d", maxACLPaths)
 		}
 		return nil
 	}

@@ -67,7 +67,25 @@ type region struct {
 }
 
 func (a region) meets(b region) bool {
-	return a.project == b.project && anyMeet(a.envs, b.envs) && pathsMeet(a.folders, b.folders)
+	return a.project == b.project && plainlyMeet(string(a.folders), string(b.folders)) && anyMeet(a.envs, b.envs)
+}
+
+// plainlyMeet is pathsMeet of patterns without "**", which regions never have: it takes one look and no memory, since every path of
+// a policy is compared with every other.
+func plainlyMeet(a, b string) bool {
+	a, b = strings.Trim(a, "/"), strings.Trim(b, "/")
+	for a != "" && b != "" {
+		var x, y string
+		x, a, _ = strings.Cut(a, "/")
+		y, b, _ = strings.Cut(b, "/")
+		switch {
+		case x == domain.Alone || y == domain.Alone:
+			return x == y
+		case x != y && x != "*" && y != "*":
+			return false
+		}
+	}
+	return true // one covers what lies below it
 }
 
 // around tells that all of b lies in a.

@@ -1,9 +1,12 @@
 package policy_test
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -67,6 +70,7 @@ func TestWhatAPolicyCannotSayHereIsRefusedWithItsLine(t *testing.T) {
 		{"\n\nrole \"x\" { }", "line 3: a part that is not known: want path"},
 		{`{"path": 7}`, "line 1: want an object of paths"},
 		{`{} {}`, "line 1: something follows the end"},
+		{"path \"secret/data/a\" { capabilities = [] }\n\x00 path", "line 2: want a name"},
 		{strings.Repeat(`path={`, 20), "line 1: blocks lie too deep"},
 		{"path \"\xff\" {}", "not UTF-8"},
 		{strings.Repeat("#", 1<<20), "too long"},
@@ -168,6 +172,29 @@ func TestRulesOfAPolicyAreFew(t *testing.T) {
 				t.Errorf("%s\ngives rules that nobody could write: %v", c.text, err)
 			}
 		}
+	}
+}
+
+// Each path is compared with each other one: the most that a policy can hold must not keep a server busy.
+func TestTheLongestPolicyIsQuick(t *testing.T) {
+	var b strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&b, "path \"secret/+/%s/*\" { capabilities = [\"read\", \"list\"] }\npath \"secret/+/%s\" { capabilities = [] }\n", strings.Repeat("+/", 8)+"a"+strconv.Itoa(i), strings.Repeat("+/", 8)+"a"+strconv.Itoa(i))
+	}
+	paths, err := policy.ParseACL(b.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if _, err := policy.ACLRules(paths, aclMounts); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	b.WriteString("path \"secret/data/x\" { capabilities = [\"read\"] }")
+	if _, err := policy.ParseACL(b.String()); err == nil || !strings.Contains(err.Error(), "too many paths") {
+		t.Errorf("one path more gives %v", err)
 	}
 }
 

@@ -137,7 +137,7 @@ func (r *aclReader) members(closing byte) ([]aclMember, error) {
 				return out, nil
 			}
 			return nil, aclWrong(r.line, "the text ends where '%c' belongs", closing)
-		case c == closing:
+		case c == closing && closing != 0: // a NUL in the text ends nothing
 			r.at++
 			return out, nil
 		}
