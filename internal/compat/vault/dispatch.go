@@ -58,6 +58,4 @@ func noRoute(c *call) error {
 	return &shaped{status: http.StatusNotFound, messages: []string{"no handler for route \"" + path + "\". route entry not found."}}
 }
 
-func (s *Surface) sys(_ context.Context, c *call) (*reply, error)       { return nil, nothing(c) }
-func (s *Surface) auth(_ context.Context, c *call) (*reply, error)      { return nil, nothing(c) }
 func (s *Surface) cubbyhole(_ context.Context, c *call) (*reply, error) { return nil, nothing(c) }
