@@ -33,6 +33,11 @@ type mountConfig struct {
 	MaxLeaseTTL     int64 `json:"max_lease_ttl"`
 }
 
+// mountOptions are those of a KV mount. The version is a text: clients want it as such.
+type mountOptions struct {
+	Version string `json:"version"`
+}
+
 // mountEntry is a mount as lists show it.
 type mountEntry struct {
 	Accessor              string            `json:"accessor"`
@@ -41,7 +46,7 @@ type mountEntry struct {
 	Description           string            `json:"description"`
 	ExternalEntropyAccess bool              `json:"external_entropy_access"`
 	Local                 bool              `json:"local"`
-	Options               map[string]string `json:"options,format:emitnull"`
+	Options               *mountOptions     `json:"options"` // null for engines without versions
 	Path                  string            `json:"path,omitzero"` // in the preflight only
 	PluginVersion         string            `json:"plugin_version"`
 	RunningPluginVersion  string            `json:"running_plugin_version"`
@@ -54,7 +59,7 @@ type mountEntry struct {
 func entryOf(m secrets.Mount) mountEntry {
 	out := mountEntry{Type: string(m.Kind), UUID: m.ID, Description: m.Description, DeprecationStatus: "supported"}
 	if m.Version != 0 {
-		out.Options = map[string]string{"version": strconv.Itoa(m.Version)} // a text, as clients want it
+		out.Options = &mountOptions{strconv.Itoa(m.Version)}
 	}
 	out.Accessor = out.Type + "_" + m.ID[max(0, len(m.ID)-accessorDigits):]
 	return out
