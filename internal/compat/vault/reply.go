@@ -46,7 +46,7 @@ type authInfo struct {
 	Policies         []string          `json:"policies"`
 	TokenPolicies    []string          `json:"token_policies"`
 	IdentityPolicies []string          `json:"identity_policies,omitempty"`
-	Metadata         map[string]string `json:"metadata"`
+	Metadata         map[string]string `json:"metadata,format:emitnull"`
 	LeaseDuration    int64             `json:"lease_duration"` // seconds
 	Renewable        bool              `json:"renewable"`
 	EntityID         string            `json:"entity_id"`
@@ -100,6 +100,11 @@ func (a *reply) envelope(request string) ([]byte, error) {
 	return append(append(out[:len(out)-1], ','), members+"}"...), nil
 }
 
+// empty tells that there is nothing to say.
+func (a *reply) empty() bool {
+	return a.bare == nil && a.data == nil && a.auth == nil && a.wrap == nil && a.warnings == nil && a.lease == (lease{})
+}
+
 // write sends the reply.
 func (a *reply) write(w http.ResponseWriter, r *http.Request) {
 	if a == nil {
@@ -109,7 +114,7 @@ func (a *reply) write(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header()["Content-Type"] = jsonType
-	if a.bare == nil && a.data == nil && a.auth == nil && a.wrap == nil && a.warnings == nil && a.lease == (lease{}) {
+	if a.empty() {
 		if a.status == 0 {
 			a.status = http.StatusNoContent
 		}
