@@ -42,7 +42,7 @@ func (s *Service) WrapAnswer(ctx context.Context, in AnswerInput) (Wrapped, sens
 		return Wrapped{}, sensitive.Value{}, fault.New(fault.Invalid, "the answer is longer than %d bytes, too long to be wrapped", maxWrapAnswer)
 	}
 	who := guard.CallerOf(ctx).Principal
-	row := store.Wrapped{Org: who.Org, What: "answer", Kind: store.WrappedAnswer, Path: in.Path, Accessor: in.Accessor, CreatedBy: who.ID, CreatedName: who.Name}
+	row := store.Wrapped{Org: who.Org, What: "answer to " + domain.RecordedLabel(in.Path), Kind: store.WrappedAnswer, Path: in.Path, Accessor: in.Accessor, CreatedBy: who.ID, CreatedName: who.Name}
 	op := guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"wrap": "answer"}}
 	if who.Kind == domain.Anonymous {
 		op.Action = policy.SessionLogin

@@ -86,6 +86,9 @@ func (s *Service) aim(ctx context.Context, w Which, own, others policy.Action, d
 		if fault.KindOf(err) != fault.NotFound {
 			return op, err
 		}
+		if w == (Which{}) { // it ended since it was let in
+			return op, s.Refused(ctx, unknown())
+		}
 		if !s.door.Check(ctx, others, op.Resource) {
 			return op, s.door.Read(ctx, op, func(guard.Permit) error { return noToken() })
 		}
@@ -109,6 +112,9 @@ func (s *Service) LookUp(ctx context.Context, w Which) (Known, error) {
 	var out Known
 	err = s.door.Read(ctx, op, func(p guard.Permit) error {
 		row, end, err := w.find(ctx, s.db.Queries, p.Principal())
+		if err != nil && w == (Which{}) {
+			return unknown()
+		}
 		if err != nil {
 			return err
 		}

@@ -91,23 +91,19 @@ func (s *Service) Unwrap(ctx context.Context, token sensitive.Value) (Unwrapped,
 // wrapped finds what a token opens, for one who may be anybody: tries that find nothing are counted and slowed down. The op gets
 // what the log says of it. An organisation that is not empty must be that of the value.
 func (s *Service) wrapped(ctx context.Context, token sensitive.Value, org domain.OrgID, op *guard.Op) (store.Wrapped, error) {
-	c := guard.CallerOf(ctx)
-	const account = "unwrap"
-	if err := s.attempts.take(c.Address, account); err != nil {
-		return store.Wrapped{}, s.fail(ctx, *op, err)
+	row, err := store.Wrapped{}, error(noWrap())
+	if kind, bad := domain.CheckToken(string(token.Reveal())); bad == nil && kind == domain.WrapToken {
+		hash := domain.TokenHash(string(token.Reveal()))
+		row, err = s.db.WrappedByHash(ctx, hash[:])
 	}
-	if kind, err := domain.CheckToken(string(token.Reveal())); err != nil || kind != domain.WrapToken {
-		return store.Wrapped{}, s.fail(ctx, *op, noWrap())
-	}
-	hash := domain.TokenHash(string(token.Reveal()))
-	row, err := s.db.WrappedByHash(ctx, hash[:])
-	if err != nil {
-		if fault.KindOf(err) == fault.NotFound {
+	if k := fault.KindOf(err); err != nil && (k == fault.NotFound || k == fault.Unauthenticated) { // a token that exists is no guess
+		if err = s.attempts.take(guard.CallerOf(ctx).Address, "unwrap"); err == nil {
 			err = noWrap()
 		}
+	}
+	if err != nil {
 		return store.Wrapped{}, s.fail(ctx, *op, err)
 	}
-	s.attempts.giveBack(c.Address, account) // a token that exists is no guess
 	op.Detail = map[string]string{"unwrap": row.ID, "what": row.What, "made_by": row.CreatedName}
 	if org != "" && row.Org != org {
 		return store.Wrapped{}, s.fail(ctx, *op, noWrap())

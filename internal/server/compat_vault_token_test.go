@@ -266,7 +266,7 @@ func TestAnAdminGivesAVaultTokenARoleOfTheOrganisation(t *testing.T) {
 		if app.value(t, "/app", "KEY") != "test-value-2" {
 			t.Error("no access")
 		}
-		app.ask(t, "/", "KEY").refused(t, "forbidden")
+		app.ask(t, "/", "KEY").refused(t, "not_found")
 		root := admin.child(t, "create", `{"policies":["root"],"ttl":"1h"}`)
 		if !slices.Equal(root.Policies, []string{"admin", "default"}) {
 			t.Errorf("%v", root.Policies)

@@ -46,7 +46,7 @@ type authInfo struct {
 	Policies         []string          `json:"policies"`
 	TokenPolicies    []string          `json:"token_policies"`
 	IdentityPolicies []string          `json:"identity_policies,omitempty"`
-	Metadata         map[string]string `json:"metadata,format:emitnull"`
+	Metadata         map[string]string `json:"metadata"`
 	LeaseDuration    int64             `json:"lease_duration"` // seconds
 	Renewable        bool              `json:"renewable"`
 	EntityID         string            `json:"entity_id"`
@@ -74,7 +74,7 @@ type envelope struct {
 	LeaseDuration int64          `json:"lease_duration"`
 	Data          jsontext.Value `json:"data"`
 	WrapInfo      *wrapInfo      `json:"wrap_info"`
-	Warnings      []string       `json:"warnings,format:emitnull"`
+	Warnings      []string       `json:"warnings"`
 	Auth          *authInfo      `json:"auth"`
 }
 
@@ -89,7 +89,7 @@ func (a *reply) envelope(request string) ([]byte, error) {
 		}
 		e.Data = raw
 	}
-	out, err := json.Marshal(e)
+	out, err := json.Marshal(e, json.FormatNilSliceAsNull(true), json.FormatNilMapAsNull(true))
 	if err != nil || !a.copies || len(e.Data) < 2 || e.Data.Kind() != '{' {
 		return out, err
 	}
