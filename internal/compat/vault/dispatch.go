@@ -60,18 +60,3 @@ func noRoute(c *call) error {
 	}
 	return &shaped{status: http.StatusNotFound, messages: []string{"no handler for route \"" + path + "\". route entry not found."}}
 }
-
-// sys answers the calls on the system.
-func (s *Surface) sys(ctx context.Context, c *call) (*reply, error) {
-	switch {
-	case strings.HasPrefix(c.path, "sys/wrapping/"):
-		return s.sysWrapping(ctx, c)
-	case isLeases(c.path):
-		return s.sysLeases(ctx, c)
-	case strings.HasPrefix(c.path, "sys/tools/"):
-		return s.sysTools(ctx, c)
-	}
-	return nil, nothing(c)
-}
-
-func (s *Surface) mounted(_ context.Context, c *call) (*reply, error) { return nil, noRoute(c) }

@@ -8,6 +8,7 @@ import (
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/httpkit"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/secrets"
 )
 
@@ -21,7 +22,9 @@ const Dialect = "vault"
 type Services struct {
 	Secrets *secrets.Service
 	Access  *access.Service
-	Leases  Leases          // of what engines hand out for a time; nil: there are none
+	Leases  Leases // of what engines hand out for a time; nil: there are none
+	Keys    *keys.Service
+	Instance
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
 }
 
@@ -49,6 +52,9 @@ func (s *Surface) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil && c.wrap > 0 {
 		err = s.mayWrap(c)
+	}
+	if err == nil {
+		err = s.enter(ctx, c, caller.Principal.Kind != domain.Anonymous)
 	}
 	var out *reply
 	if err == nil {
