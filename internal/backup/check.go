@@ -73,6 +73,8 @@ var references = map[string][]reference{
 
 	"mount":            {{"org_id", "org"}, {"project_id", "project"}},
 	"document_version": {{"folder_id", "folder"}},
+	"token_role":       {{"org_id", "org"}},
+	"cubbyhole":        {{"org_id", "org"}},
 
 	"env_approval":       {{"env_id", "environment"}},
 	"change_part":        {{"change_id", "change_set"}},
