@@ -147,8 +147,8 @@ func (s *Service) RevokeAPIKey(ctx context.Context, id domain.TokenID) error {
 		if err != nil || row.RevokedAt != 0 {
 			return err
 		}
-		row.RevokedAt = tx.Now()
-		return tx.PutToken(ctx, &row)
+		_, err = tx.EndToken(ctx, &row)
+		return err
 	})
 }
 
@@ -169,8 +169,7 @@ func (s *Service) RevokeTokensOf(ctx context.Context, machine string) (int, erro
 			if row.RevokedAt != 0 || row.ExpiresAt != 0 && row.ExpiresAt <= tx.Now() {
 				continue
 			}
-			row.RevokedAt = tx.Now()
-			if err := tx.PutToken(ctx, &row); err != nil {
+			if _, err := tx.EndToken(ctx, &row); err != nil {
 				return err
 			}
 			n++

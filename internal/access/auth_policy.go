@@ -11,9 +11,6 @@ import (
 	"github.com/keyturn/keyturn/internal/store"
 )
 
-// DefaultPolicy is what the dialect calls what everybody may do who has a token. It is no role here and is always had.
-const DefaultPolicy = "default"
-
 // isPolicy tells whether a grant is one that the dialect calls a policy: a role in the whole organisation, for good, by hand.
 func isPolicy(g store.Grant) bool {
 	return g.Project == "" && g.Env == "" && g.Path == "" && g.ExpiresAt == 0 && g.Cause == "" && g.Role != domain.None
@@ -57,7 +54,7 @@ func (s *Service) setPolicies(ctx context.Context, tx *store.Tx, p guard.Permit,
 	wanted := map[domain.Role]policy.Given{}
 	builtIn := 0
 	for _, name := range want {
-		if name == DefaultPolicy {
+		if name == string(domain.DefaultPolicy) {
 			continue
 		}
 		g, err := s.given(ctx, tx.Queries, p.Org(), aim{}, name)
@@ -133,8 +130,7 @@ func (s *Service) removeIdentity(ctx context.Context, tx *store.Tx, p guard.Perm
 		if t.RevokedAt != 0 {
 			continue
 		}
-		t.RevokedAt = tx.Now()
-		if err := tx.PutToken(ctx, &t); err != nil {
+		if _, err := tx.EndToken(ctx, &t); err != nil {
 			return err
 		}
 	}

@@ -258,6 +258,10 @@ func (r *AuthRole) check() error {
 		return fault.New(fault.Invalid, "secret_id_ttl is out of range: want up to ten years")
 	case set.SecretUses < 0 || set.SecretUses > maxTokenUses:
 		return fault.New(fault.Invalid, "secret_id_num_uses is out of range: want 0 for any number, or more")
+	case set.Period < 0 || set.Period > maxTokenTTL.Milliseconds():
+		return fault.New(fault.Invalid, "token_period is out of range: want up to 366 days")
+	case set.TokenType == "batch" && (set.Period > 0 || r.Uses > 0):
+		return fault.New(fault.Invalid, "'token_type' cannot be 'batch' when the token has a period or a number of uses")
 	case set.LongestTTL < 0:
 		return fault.New(fault.Invalid, "token_explicit_max_ttl is out of range")
 	case len(r.Policies) > maxPolicies:

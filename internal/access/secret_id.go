@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -287,34 +288,25 @@ func (s *Service) TidySecretIDs(ctx context.Context, mount AuthMount) (int, erro
 	return n, err
 }
 
-// AuthLogin is what a login at a place gives.
-type AuthLogin struct {
-	Session
-	Policies []string          // beside the default one
-	Metadata map[string]string // what the dialect tells of the login
-	Display  string            // whom the token belongs to, in a word
-}
-
 // LoginAppRole checks a role id and a secret id. Which of both is wrong is not told.
-func (s *Service) LoginAppRole(ctx context.Context, mount AuthMount, roleID string, secret sensitive.Value) (AuthLogin, error) {
+func (s *Service) LoginAppRole(ctx context.Context, mount AuthMount, roleID string, secret sensitive.Value) (Session, error) {
 	id, account := domain.IdentityID(""), "approle "+domain.RecordedLabel(roleID)
 	role, err := s.db.AuthRoleByRoleID(ctx, roleID)
 	switch {
 	case err == nil:
 		id = role.Identity
 	case fault.KindOf(err) != fault.NotFound:
-		return AuthLogin{}, err
+		return Session{}, err
 	case domain.IsID(roleID):
 		id = domain.IdentityID(roleID)
 		if role, err = s.db.AuthRoleOf(ctx, id); err != nil && fault.KindOf(err) != fault.NotFound {
-			return AuthLogin{}, err
+			return Session{}, err
 		}
 	}
 	if id != "" {
 		account = string(id)
 	}
-	var out AuthLogin
-	out.Session, err = s.login(ctx, account, func() (Proof, error) {
+	return s.login(ctx, account, func() (Proof, error) {
 		proof, row, err := s.proveSecret(ctx, id, secret)
 		if err != nil {
 			return proof, err
@@ -323,18 +315,28 @@ func (s *Service) LoginAppRole(ctx context.Context, mount AuthMount, roleID stri
 		if row.Org != mount.Org || cmp.Or(role.Mount, AuthAppRole) != mount.Path {
 			return Proof{}, badLogin()
 		}
-		out.Metadata = map[string]string{"role_name": cmp.Or(role.Name, proof.Name)}
-		for name, text := range row.Metadata {
-			if _, taken := out.Metadata[name]; !taken {
-				out.Metadata[name] = text
-			}
+		name := cmp.Or(role.Name, proof.Name)
+		proof.Meta = maps.Clone(row.Metadata)
+		if proof.Meta == nil {
+			proof.Meta = map[string]string{}
 		}
-		proof.Attributes = map[string]string{"role_name": out.Metadata["role_name"]}
+		proof.Meta["role_name"] = name
+		proof.Attributes = map[string]string{"role_name": name}
+		mount.mark(&proof, role.Settings, "")
 		return proof, nil
 	})
-	if err == nil {
-		out.Display = strings.ReplaceAll(mount.Path, "/", "-")
-		out.Policies, err = policiesOf(ctx, s.db.Queries, string(id))
+}
+
+// mark notes at a proof where and how somebody logged in, and what the role says of the token.
+func (m *AuthMount) mark(proof *Proof, set RoleSettings, user string) {
+	of := func(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
+	proof.Display, proof.Path = strings.ReplaceAll(m.Path, "/", "-"), "auth/"+m.Path+"/login"
+	if user != "" {
+		proof.Display, proof.Path = proof.Display+"-"+user, proof.Path+"/"+user
 	}
-	return out, err
+	proof.Period, proof.ExplicitMax = of(set.Period), of(set.LongestTTL)
+	if proof.Period > 0 { // renewed for as long as somebody does, unless a longest lifetime is set
+		proof.TTL, proof.MaxTTL = proof.Period, proof.ExplicitMax
+	}
+	proof.Batch = set.TokenType == "batch"
 }

@@ -205,6 +205,30 @@ func within(networks []netip.Prefix, address string) bool {
 	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
+// narrower gives those networks, or the limits where none are named. What reaches beyond the limits is refused. Nil is anywhere.
+func narrower(texts, limits []string) ([]string, error) {
+	if texts == nil || limits == nil {
+		if texts == nil {
+			texts = limits
+		}
+		return texts, nil
+	}
+	inner, err := parseNetworks(texts)
+	if err != nil {
+		return nil, err
+	}
+	outer, err := parseNetworks(limits)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range inner {
+		if !slices.ContainsFunc(outer, func(o netip.Prefix) bool { return o.Bits() <= n.Bits() && o.Contains(n.Addr()) }) {
+			return nil, fault.New(fault.Denied, "the token may be used from fewer networks than those")
+		}
+	}
+	return texts, nil
+}
+
 // reachable refuses a login from outside of networks.
 func reachable(texts []string, address string) error {
 	networks, err := parseNetworks(texts)

@@ -73,6 +73,9 @@ var references = map[string][]reference{
 	"auth_mount":      {{"org_id", "org"}},
 	"auth_role":       {{"org_id", "org"}, {"identity_id", "identity"}},
 
+	"token_role": {{"org_id", "org"}},
+	"cubbyhole":  {{"org_id", "org"}},
+
 	"env_approval":       {{"env_id", "environment"}},
 	"change_part":        {{"change_id", "change_set"}},
 	"change_review":      {{"change_id", "change_set"}},

@@ -59,6 +59,5 @@ func noRoute(c *call) error {
 }
 
 func (s *Surface) sys(_ context.Context, c *call) (*reply, error)       { return nil, nothing(c) }
-func (s *Surface) auth(_ context.Context, c *call) (*reply, error)      { return nil, nothing(c) }
 func (s *Surface) cubbyhole(_ context.Context, c *call) (*reply, error) { return nil, nothing(c) }
 func (s *Surface) mounted(_ context.Context, c *call) (*reply, error)   { return nil, noRoute(c) }

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/httpkit"
 )
 
@@ -24,6 +25,9 @@ type reply struct {
 	bare any
 	// status is 0 for 200, or 204 where there is nothing to say. A 404 with data means "known, but deleted".
 	status int
+	// made is the token that the answer gives. accessor is that of another credential in it. A wrapped answer names them.
+	made     *access.Token
+	accessor string
 	// sent says that the engine has written to the client itself: a stream.
 	sent bool
 }
