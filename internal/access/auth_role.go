@@ -242,7 +242,16 @@ func (s *Service) putAuthRole(ctx context.Context, tx *store.Tx, p guard.Permit,
 	if r.Method != nil {
 		return s.putAuthMethod(ctx, tx, m, r, l)
 	}
-	return nil
+	row, err := tx.LoginMethod(ctx, r.Identity, authMethod)
+	if err != nil {
+		return hiddenGone(err)
+	}
+	return putMethodLimits(ctx, tx, &row, l)
+}
+
+func putMethodLimits(ctx context.Context, tx *store.Tx, row *store.LoginMethod, l Limits) error {
+	row.TTL, row.MaxTTL, row.Uses, row.Networks = l.TTL.Milliseconds(), l.MaxTTL.Milliseconds(), l.Uses, l.Networks
+	return tx.PutLoginMethod(ctx, row)
 }
 
 // check bounds what is set for a role.
@@ -319,11 +328,10 @@ func (s *Service) putAuthMethod(ctx context.Context, tx *store.Tx, m AuthMount, 
 		return err
 	}
 	row.Kind, row.Settings, row.Secrets = r.Method.Kind, string(stored), int64(len(secrets))
-	row.TTL, row.MaxTTL, row.Uses, row.Networks = l.TTL.Milliseconds(), l.MaxTTL.Milliseconds(), l.Uses, l.Networks
 	if err := s.keepMethodSecrets(ctx, tx, row.ID, login.Kind(row.Kind), secrets); err != nil {
 		return err
 	}
-	return tx.PutLoginMethod(ctx, &row)
+	return putMethodLimits(ctx, tx, &row, l)
 }
 
 // DeleteAuthRole removes a role: the identity, its client secrets, tokens and all that it was given.

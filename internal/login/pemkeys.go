@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"slices"
-	"strconv"
 	"strings"
 
 	jose "github.com/go-jose/go-jose/v4"
@@ -27,12 +26,12 @@ func KeySetOfPEM(texts []string) (set string, algorithms []string, err error) {
 		return "", nil, fault.New(fault.Invalid, "there are more than %d public keys", maxPEMKeys)
 	}
 	var out jose.JSONWebKeySet
-	for i, text := range texts {
+	for _, text := range texts {
 		key, alg, err := publicKey(text)
 		if err != nil {
 			return "", nil, err
 		}
-		out.Keys = append(out.Keys, jose.JSONWebKey{Key: key, KeyID: "key-" + strconv.Itoa(i+1), Use: "sig", Algorithm: alg})
+		out.Keys = append(out.Keys, jose.JSONWebKey{Key: key, Use: "sig", Algorithm: alg})
 		if !slices.Contains(algorithms, alg) {
 			algorithms = append(algorithms, alg)
 		}

@@ -71,7 +71,7 @@ func shownAuth(m access.AuthMount) map[string]any {
 		uuid = m.Accessor
 	}
 	return map[string]any{"accessor": m.Accessor, "config": config, "deprecation_status": "supported", "description": description, "external_entropy_access": false, "local": false,
-		"options": map[string]string{}, "plugin_version": "", "running_plugin_version": "", "running_sha256": "", "seal_wrap": false, "type": m.Type, "uuid": uuid}
+		"options": nil, "plugin_version": "", "running_plugin_version": "", "running_sha256": "", "seal_wrap": false, "type": m.Type, "uuid": uuid}
 }
 
 func tokenType(m access.AuthMount) string {
@@ -100,6 +100,7 @@ func (s *Surface) enableAuth(ctx context.Context, c *call, path string) (*reply,
 			return nil, wrong("config", "an object")
 		}
 		m := access.AuthMount{}
+		m.Type = kind
 		if err := inner.tune(&m); err != nil {
 			return nil, err
 		}
@@ -119,6 +120,12 @@ func (s *Surface) enableAuth(ctx context.Context, c *call, path string) (*reply,
 
 // tune puts what a write says of a place into its settings.
 func (f fields) tune(m *access.AuthMount) error {
+	switch m.Type {
+	case access.AuthToken, access.AuthUserpass, access.AuthLDAP:
+		if err := f.refuse("no role of this place has tokens whose lifetime it could be: those of people are settings of the organisation", "default_lease_ttl", "max_lease_ttl"); err != nil {
+			return err
+		}
+	}
 	if err := f.setTime("default_lease_ttl", &m.Settings.TTL); err != nil {
 		return err
 	}
