@@ -253,7 +253,7 @@ func checkAuthMount(row *store.AuthMount) error {
 	return nil
 }
 
-// ChangeAuth changes a place and all roles there that depend on it. again derives the login method of a role anew; it is nil where
+// ChangeAuth changes a place and all roles there that depend on it: whoever does so must be able to give all that they have. again derives the login method of a role anew; it is nil where
 // places of this type have none. A secret that is given replaces the one that the place had.
 func (s *Service) ChangeAuth(ctx context.Context, path string, change func(*AuthMount) (AuthSecret, error), again func(AuthMount, *AuthRole) error) error {
 	return s.manage(ctx, map[string]string{"auth": recordedPath(path), "change": "tune"}, func(tx *store.Tx, p guard.Permit) error {
@@ -294,6 +294,10 @@ func (s *Service) ChangeAuth(ctx context.Context, path string, change func(*Auth
 			return err
 		}
 		for _, row := range rows {
+			// Whoever says how a role logs in could log in as it.
+			if err := s.mayActAs(ctx, tx.Queries, p, string(row.Identity)); err != nil {
+				return err
+			}
 			r, err := s.authRole(ctx, tx.Queries, row)
 			if err == nil && again != nil {
 				err = again(m, &r)

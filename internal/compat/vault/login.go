@@ -60,7 +60,7 @@ func (s *Surface) loggedIn(ctx context.Context, in access.Session, err error, wo
 		f := fault.As(err)
 		switch {
 		case f.Reason == fault.ReasonSecondFactor:
-			return nil, &shaped{status: http.StatusBadRequest, messages: []string{f.Message + ": send it as passcode"}, cause: err}
+			return nil, &shaped{status: http.StatusBadRequest, messages: []string{f.Message + " (field passcode)"}, cause: err}
 		case f.Kind == fault.Unauthenticated:
 			return nil, &shaped{status: http.StatusBadRequest, messages: []string{words}, cause: err}
 		}
