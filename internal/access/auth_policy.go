@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -54,7 +55,7 @@ func (s *Service) setPolicies(ctx context.Context, tx *store.Tx, p guard.Permit,
 	wanted := map[domain.Role]policy.Given{}
 	builtIn := 0
 	for _, name := range want {
-		if name == string(domain.DefaultPolicy) {
+		if name = strings.ToLower(strings.TrimSpace(name)); name == DefaultPolicy {
 			continue
 		}
 		g, err := s.given(ctx, tx.Queries, p.Org(), aim{}, name)

@@ -49,6 +49,9 @@ var scopes = rapid.Custom(func(t *rapid.T) domain.Scope {
 		s.Env = rapid.SampledFrom(envsOf[s.Project]).Draw(t, "env")
 	}
 	segments := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "*", "**"}), 0, 3).Draw(t, "path")
+	if rapid.IntRange(0, 2).Draw(t, "alone") == 0 {
+		segments = append(segments, domain.Alone)
+	}
 	var err error
 	if s.Path, err = domain.ParsePattern(strings.Join(segments, "/")); err != nil {
 		t.Fatal(err)

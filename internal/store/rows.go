@@ -74,6 +74,19 @@ type Import struct {
 type FolderSettings struct {
 	Imports  []Import            `json:"imports,omitzero"`
 	Required []domain.SecretName `json:"required,omitzero"`
+	// Document is what the folder has as a document of the Vault view beside its versions; nil: nothing of its own.
+	Document *DocumentSettings `json:"document,omitzero"`
+}
+
+// DocumentSettings are those of one document. Times are unix milliseconds.
+type DocumentSettings struct {
+	MaxVersions int64 `json:"max_versions,omitzero"`
+	CASRequired bool  `json:"cas_required,omitzero"`
+	// DeleteAfter is how long a version stays, in milliseconds: 0 leaves it to the mount, less than 0 is for ever.
+	DeleteAfter int64             `json:"delete_after,omitzero"`
+	Custom      map[string]string `json:"custom,omitzero"`
+	CreatedAt   int64             `json:"created_at,omitzero"`
+	UpdatedAt   int64             `json:"updated_at,omitzero"`
 }
 
 // Folder is one folder in its current state.

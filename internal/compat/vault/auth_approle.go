@@ -80,7 +80,7 @@ func (s *Surface) approleList(ctx context.Context, p *place) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keys(sorted(names), p.call)
+	return listing(sorted(names), p.call)
 }
 
 // approleRole answers the calls on one role.

@@ -101,7 +101,7 @@ func (s *Surface) methodRoles(ctx context.Context, p *place) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keys(sorted(names), p.call)
+	return listing(sorted(names), p.call)
 }
 
 // methodRole answers the calls on one role.

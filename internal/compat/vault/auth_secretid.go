@@ -41,7 +41,7 @@ func (s *Surface) listSecretIDs(ctx context.Context, p *place, role string) (*re
 	for _, row := range rows {
 		names = append(names, row.ID)
 	}
-	return keys(names, p.call)
+	return listing(names, p.call)
 }
 
 func (s *Surface) addSecretID(ctx context.Context, p *place, role string, chosen bool) (*reply, error) {

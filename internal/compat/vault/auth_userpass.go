@@ -26,7 +26,7 @@ func (s *Surface) userpass(ctx context.Context, p *place) (*reply, error) {
 		if err != nil {
 			return nil, err
 		}
-		return keys(sorted(names), p.call)
+		return listing(sorted(names), p.call)
 	case parts[0] == "users" && len(parts) == 2:
 		return s.userpassUser(ctx, p, parts[1])
 	case parts[0] == "users" && len(parts) == 3 && (parts[2] == "password" || parts[2] == "policies"):

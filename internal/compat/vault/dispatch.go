@@ -58,12 +58,4 @@ func noRoute(c *call) error {
 	return &shaped{status: http.StatusNotFound, messages: []string{"no handler for route \"" + path + "\". route entry not found."}}
 }
 
-func (s *Surface) sys(ctx context.Context, c *call) (*reply, error) {
-	if c.path == "sys/auth" || strings.HasPrefix(c.path, "sys/auth/") {
-		return s.sysAuth(ctx, c)
-	}
-	return nil, nothing(c)
-}
-
 func (s *Surface) cubbyhole(_ context.Context, c *call) (*reply, error) { return nil, nothing(c) }
-func (s *Surface) mounted(_ context.Context, c *call) (*reply, error)   { return nil, noRoute(c) }

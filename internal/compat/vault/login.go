@@ -102,8 +102,8 @@ func (f fields) required(name string) (string, error) {
 	return s, err
 }
 
-// keys answers a list, or that there is nothing.
-func keys(names []string, c *call) (*reply, error) {
+// listing answers a list, or that there is nothing.
+func listing(names []string, c *call) (*reply, error) {
 	if len(names) == 0 {
 		return nil, nothing(c)
 	}

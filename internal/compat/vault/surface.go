@@ -8,6 +8,7 @@ import (
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/httpkit"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/secrets"
 )
 
@@ -21,6 +22,8 @@ const Dialect = "vault"
 type Services struct {
 	Secrets *secrets.Service
 	Access  *access.Service
+	Keys    *keys.Service
+	Instance
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
 }
 
@@ -45,6 +48,9 @@ func (s *Surface) serve(w http.ResponseWriter, r *http.Request) {
 	c, err := read(w, r.WithContext(ctx))
 	if err == nil && (!isOpen(c) || c.token != "" && !ignoresToken(c)) {
 		err = s.identify(ctx, c, caller)
+	}
+	if err == nil {
+		err = s.enter(ctx, c, caller.Principal.Kind != domain.Anonymous)
 	}
 	var out *reply
 	if err == nil {
