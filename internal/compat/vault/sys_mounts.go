@@ -33,7 +33,7 @@ type mountConfig struct {
 	MaxLeaseTTL     int64 `json:"max_lease_ttl"`
 }
 
-// mountOptions is the version of the KV engine, as a text: clients take no number.
+// mountOptions are those of a KV mount. The version is a text: clients want it as such.
 type mountOptions struct {
 	Version string `json:"version"`
 }
@@ -46,7 +46,7 @@ type mountEntry struct {
 	Description           string        `json:"description"`
 	ExternalEntropyAccess bool          `json:"external_entropy_access"`
 	Local                 bool          `json:"local"`
-	Options               *mountOptions `json:"options"`       // null where the engine has none
+	Options               *mountOptions `json:"options"`       // null for engines without versions
 	Path                  string        `json:"path,omitzero"` // in the preflight only
 	PluginVersion         string        `json:"plugin_version"`
 	RunningPluginVersion  string        `json:"running_plugin_version"`
