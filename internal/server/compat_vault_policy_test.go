@@ -61,14 +61,14 @@ func TestPoliciesAreReadAsTheyWereWritten(t *testing.T) {
 
 		// What cannot be kept, with its line.
 		for policy, want := range map[string]string{
-			strings.Replace(text, e.project+"/", strings.ToUpper(e.project)+"/", 1):                         "failed to parse policy: line 2: there is no mount of that name; case matters",
-			strings.Replace(text, "/app", "/app*", 1):                                                       "failed to parse policy: line 2: '*' stands inside a segment",
-			strings.Replace(text, `"read"]`, `"update"]`, 1):                                                "failed to parse policy: line 2: here one right both makes and changes",
-			strings.Replace(text, "capabilities", "allowed_parameters = {}\ncapabilities", 1):               "failed to parse policy: line 3: allowed_parameters cannot be kept",
-			text + "path \"" + e.project + "/data/dev/*\" { capabilities = [\"deny\"] }":                     "failed to parse policy: line 5: line 2 gives what line 5 keeps back",
-			strings.Replace(text, "/data/dev/app", "/data/{{identity.entity.name}}/app", 1):                 "failed to parse policy: line 2: templates",
-			"path \"nothing-there/data/x\" { capabilities = [\"read\"] }":                                   "failed to parse policy: line 1: there is no mount",
-			"path \"secret/data/x\" { capabilities = [\"read\" }":                                           "failed to parse policy: line 1: want ',' or ']'",
+			strings.Replace(text, e.project+"/", strings.ToUpper(e.project)+"/", 1):                           "failed to parse policy: line 2: there is no mount of that name; case matters",
+			strings.Replace(text, "/app", "/app*", 1):                                                         "failed to parse policy: line 2: '*' stands inside a segment",
+			strings.Replace(text, `"read"]`, `"update"]`, 1):                                                  "failed to parse policy: line 2: here one right both makes and changes",
+			strings.Replace(text, "capabilities", "allowed_parameters = {}\ncapabilities", 1):                 "failed to parse policy: line 3: allowed_parameters cannot be kept",
+			text + "path \"" + e.project + "/data/dev/*\" { capabilities = [\"deny\"] }":                      "failed to parse policy: line 5: line 2 gives what line 5 keeps back",
+			strings.Replace(text, "/data/dev/app", "/data/{{identity.entity.name}}/app", 1):                   "failed to parse policy: line 2: templates",
+			"path \"nothing-there/data/x\" { capabilities = [\"read\"] }":                                     "failed to parse policy: line 1: there is no mount",
+			"path \"secret/data/x\" { capabilities = [\"read\" }":                                             "failed to parse policy: line 1: want ',' or ']'",
 			"path \"" + e.project + "/data/dev/x\" { capabilities = [\"read\", \"test-value-of-a-secret\"] }": "failed to parse policy: line 1: no such capability",
 		} {
 			r := k.ask(t, "PUT", "sys/policies/acl/app", map[string]string{"policy": policy})

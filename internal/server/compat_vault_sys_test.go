@@ -96,7 +96,9 @@ func data(v string) string {
 	return `{"request_id":"ID","lease_id":"","renewable":false,"lease_duration":0,"data":` + v + `,"wrap_info":null,"warnings":null,"auth":null}`
 }
 
-func copied(v string) string { return strings.TrimSuffix(data(v), "}") + "," + strings.TrimPrefix(v, "{") }
+func copied(v string) string {
+	return strings.TrimSuffix(data(v), "}") + "," + strings.TrimPrefix(v, "{")
+}
 
 func TestMountsAreMadeTunedAndDeleted(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
