@@ -337,7 +337,7 @@ func TestVaultTokenRolesAreTemplates(t *testing.T) {
 			t.Errorf("%v", look)
 		}
 		admin.call(t, "POST", "auth/token/create/ci", `{"policies":["root"]}`).saysErrors(t, 400, "token policies must be subset of the role's allowed policies")
-		v.call(t, "POST", "auth/token/create/none", `{}`).saysErrors(t, 400, "unknown role none")
+		v.call(t, "POST", "auth/token/create/none", `{}`).saysErrors(t, 400, "unknown role")
 		v.call(t, "POST", "auth/token/roles/mine", `{"orphan":true}`).saysErrors(t, 403, vaultDenied)
 		v.call(t, "GET", "auth/token/roles/ci", nil).saysErrors(t, 403, vaultDenied)
 		// A write changes what it names.
