@@ -70,6 +70,8 @@ var references = map[string][]reference{
 	"login_method":    {{"org_id", "org"}, {"identity_id", "identity"}},
 	"wrapped":         {{"org_id", "org"}},
 	"signing_overlap": {{"org_id", "org"}},
+	"auth_mount":      {{"org_id", "org"}},
+	"auth_role":       {{"org_id", "org"}, {"identity_id", "identity"}},
 
 	"mount":            {{"org_id", "org"}, {"project_id", "project"}},
 	"document_version": {{"folder_id", "folder"}},

@@ -183,6 +183,10 @@ type ClientSecret struct {
 	Uses       int64 `db:"uses,late"` // how often it may log in, 0 = any
 	Used       int64 `db:"used,volatile"`
 	LastUsedAt int64 `db:"last_used_at,volatile"`
+
+	Networks      []string          `db:"networks,late,json"`       // CIDR where it may log in from; nil = anywhere the identity may
+	TokenNetworks []string          `db:"token_networks,late,json"` // CIDR where its tokens may come from; nil = as the identity
+	Metadata      map[string]string `db:"metadata,late,json"`       // shown with its logins
 }
 
 // Token is a bearer token or session; only its hash is kept.
