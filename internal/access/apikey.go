@@ -195,25 +195,7 @@ func (s *Service) Renew(ctx context.Context, ttl time.Duration) (store.Token, er
 		if row.RevokedAt != 0 || row.ExpiresAt != 0 && row.ExpiresAt <= tx.Now() {
 			return unknown() // it ended since it was looked at
 		}
-		if row.RenewUntil == 0 {
-			return fault.New(fault.Denied, "this token cannot be renewed").WithHint("log in again; a login method with --max-ttl gives tokens that can be")
-		}
-		if ttl == 0 {
-			ttl = defaultTokenTTL
-			if row.PrincipalKind == domain.Identity {
-				i, err := tx.Identity(ctx, domain.IdentityID(row.PrincipalID))
-				if err != nil {
-					return err
-				}
-				ttl = time.Duration(i.TokenTTL) * time.Millisecond
-			}
-		}
-		until := min(tx.Now()+ttl.Milliseconds(), row.RenewUntil)
-		if until <= row.ExpiresAt {
-			return nil // renewing never shortens
-		}
-		row.ExpiresAt = until
-		if err := tx.PutToken(ctx, &row); err != nil {
+		if err := extend(ctx, tx, &row, ttl); err != nil {
 			return err
 		}
 		return s.changed(ctx, tx)

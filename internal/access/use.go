@@ -114,7 +114,8 @@ func (s *Service) awake(ctx context.Context, b *bearer, now int64) (bool, error)
 	return now-max(b.born, last) <= b.idle, nil
 }
 
-// runUses writes down when tokens were last used, and erases what nobody has opened in time, until the context ends.
+// runUses writes down when tokens were last used, and erases what nobody has opened in time and what ended tokens kept, until
+// the context ends.
 func (s *Service) runUses(ctx context.Context) {
 	every := time.NewTicker(flushEvery)
 	defer every.Stop()
@@ -129,6 +130,9 @@ func (s *Service) runUses(ctx context.Context) {
 		case <-every.C:
 			s.Flush(ctx)
 			s.eraseEnded(ctx)
+			if err := s.endOutlived(ctx); err != nil {
+				slog.Warn("tokens that have ended could not be cleared", "error", err)
+			}
 		}
 	}
 }

@@ -126,18 +126,18 @@ func (a *app) mountShow() *cobra.Command {
 
 func (a *app) printMount(m api.Mount) error {
 	return a.print(m, func(w io.Writer) {
-		t := term.NewTable()
-		t.Row("path", m.Path+"/")
-		t.Row("kind", mountKind(m))
-		t.Row("shows", mountPlace(m))
-		if m.Description != "" && m.Project != "" {
-			t.Row("description", m.Description)
+		_, _ = fmt.Fprintf(w, "%s/\nkind   %s\nshows  %s\n", term.Clean(m.Path), mountKind(m), term.Clean(mountPlace(m)))
+		if m.Project == "" {
+			return
 		}
-		if m.Project != "" {
-			t.Row("max-versions", first(noZero(m.MaxVersions), "10, unless a document says otherwise"))
-			t.Row("cas-required", fmt.Sprint(m.CASRequired))
-			t.Row("delete-version-after", m.DeleteVersionAfter)
+		if m.Description != "" {
+			_, _ = fmt.Fprintf(w, "about  %s\n", term.Clean(m.Description))
 		}
+		_, _ = fmt.Fprintln(w)
+		t := term.NewTable("SETTING", "VALUE")
+		t.Row("max-versions", first(noZero(m.MaxVersions), "10, unless a document says otherwise"))
+		t.Row("cas-required", fmt.Sprint(m.CASRequired))
+		t.Row("delete-version-after", m.DeleteVersionAfter)
 		a.table(w, t)
 	})
 }

@@ -80,7 +80,7 @@ func reference(p *domain.Principal, action policy.Action, r policy.Resource) boo
 	if r.Org != p.Org {
 		return false
 	}
-	if action == policy.SelfRead || action == policy.SessionEnd || action == policy.TokenRevoke || action == policy.SelfManage || action == policy.SelfProve || p.Scopes == nil && slices.Contains(asking, action) {
+	if action == policy.SelfRead || action == policy.SessionEnd || action == policy.TokenRevoke || action == policy.SelfManage || action == policy.SelfProve || action == policy.CubbyholeUse || p.Scopes == nil && slices.Contains(asking, action) {
 		return true
 	}
 	return withinScopes(p, action, r) && !barred(p, r) && given(p, action, r)

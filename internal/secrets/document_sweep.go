@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// documentSweepEvery is how often versions are looked for whose time is over. The Vault view shows none of these meanwhile.
-	documentSweepEvery = 30 * time.Second
+	// documentSweepEvery is how often versions are looked for whose time is over: a question that an index answers. The Vault view
+	// shows none of these meanwhile, so this is how much longer the others do.
+	documentSweepEvery = 3 * time.Second
 	// documentSweepBatch bounds one look.
 	documentSweepBatch = 100
 	// documentRetry is when a version is tried again that could not be deleted: somebody must change something first.

@@ -89,7 +89,7 @@ func (a *reply) envelope(request string) ([]byte, error) {
 		}
 		e.Data = raw
 	}
-	out, err := json.Marshal(e, json.FormatNilSliceAsNull(true))
+	out, err := json.Marshal(e, json.FormatNilSliceAsNull(true), json.FormatNilMapAsNull(true))
 	if err != nil || !a.copies || len(e.Data) < 2 || e.Data.Kind() != '{' {
 		return out, err
 	}
@@ -98,6 +98,11 @@ func (a *reply) envelope(request string) ([]byte, error) {
 		return out, nil
 	}
 	return append(append(out[:len(out)-1], ','), members+"}"...), nil
+}
+
+// empty tells that there is nothing to say.
+func (a *reply) empty() bool {
+	return a.bare == nil && a.data == nil && a.auth == nil && a.wrap == nil && a.warnings == nil && a.lease == (lease{})
 }
 
 // write sends the reply.
@@ -109,7 +114,7 @@ func (a *reply) write(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header()["Content-Type"] = jsonType
-	if a.bare == nil && a.data == nil && a.auth == nil && a.wrap == nil && a.warnings == nil && a.lease == (lease{}) {
+	if a.empty() {
 		if a.status == 0 {
 			a.status = http.StatusNoContent
 		}

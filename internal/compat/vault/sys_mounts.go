@@ -33,28 +33,33 @@ type mountConfig struct {
 	MaxLeaseTTL     int64 `json:"max_lease_ttl"`
 }
 
+// mountOptions are those of a KV mount. The version is a text: clients want it as such.
+type mountOptions struct {
+	Version string `json:"version"`
+}
+
 // mountEntry is a mount as lists show it.
 type mountEntry struct {
-	Accessor              string            `json:"accessor"`
-	Config                mountConfig       `json:"config"`
-	DeprecationStatus     string            `json:"deprecation_status"`
-	Description           string            `json:"description"`
-	ExternalEntropyAccess bool              `json:"external_entropy_access"`
-	Local                 bool              `json:"local"`
-	Options               map[string]string `json:"options,format:emitnull"`
-	Path                  string            `json:"path,omitzero"` // in the preflight only
-	PluginVersion         string            `json:"plugin_version"`
-	RunningPluginVersion  string            `json:"running_plugin_version"`
-	RunningSHA256         string            `json:"running_sha256"`
-	SealWrap              bool              `json:"seal_wrap"`
-	Type                  string            `json:"type"`
-	UUID                  string            `json:"uuid"`
+	Accessor              string        `json:"accessor"`
+	Config                mountConfig   `json:"config"`
+	DeprecationStatus     string        `json:"deprecation_status"`
+	Description           string        `json:"description"`
+	ExternalEntropyAccess bool          `json:"external_entropy_access"`
+	Local                 bool          `json:"local"`
+	Options               *mountOptions `json:"options"`       // null for engines without versions
+	Path                  string        `json:"path,omitzero"` // in the preflight only
+	PluginVersion         string        `json:"plugin_version"`
+	RunningPluginVersion  string        `json:"running_plugin_version"`
+	RunningSHA256         string        `json:"running_sha256"`
+	SealWrap              bool          `json:"seal_wrap"`
+	Type                  string        `json:"type"`
+	UUID                  string        `json:"uuid"`
 }
 
 func entryOf(m secrets.Mount) mountEntry {
 	out := mountEntry{Type: string(m.Kind), UUID: m.ID, Description: m.Description, DeprecationStatus: "supported"}
 	if m.Version != 0 {
-		out.Options = map[string]string{"version": strconv.Itoa(m.Version)} // a text, as clients want it
+		out.Options = &mountOptions{strconv.Itoa(m.Version)}
 	}
 	out.Accessor = out.Type + "_" + m.ID[max(0, len(m.ID)-accessorDigits):]
 	return out
@@ -154,11 +159,11 @@ func (s *Surface) mountEntries(ctx context.Context, c *call) (map[string]mountEn
 }
 
 type tuning struct {
-	DefaultLeaseTTL int64             `json:"default_lease_ttl"`
-	Description     string            `json:"description"`
-	ForceNoCache    bool              `json:"force_no_cache"`
-	MaxLeaseTTL     int64             `json:"max_lease_ttl"`
-	Options         map[string]string `json:"options,omitzero"`
+	DefaultLeaseTTL int64         `json:"default_lease_ttl"`
+	Description     string        `json:"description"`
+	ForceNoCache    bool          `json:"force_no_cache"`
+	MaxLeaseTTL     int64         `json:"max_lease_ttl"`
+	Options         *mountOptions `json:"options,omitzero"`
 }
 
 func (s *Surface) readTune(ctx context.Context, _ *call, name, full string) (*reply, error) {
