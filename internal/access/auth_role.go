@@ -48,10 +48,9 @@ type AuthMethod struct {
 }
 
 const (
-	authMethod      = "vault" // name of the login method of a role
-	maxAuthRoleID   = 256     // bytes of a name that somebody chose for a client id
-	minAuthRoleID   = 8
-	maxRolePolicies = 100 // of one role
+	authMethod    = "vault" // name of the login method of a role
+	maxAuthRoleID = 256     // bytes of a name that somebody chose for a client id
+	minAuthRoleID = 8
 )
 
 // ParseAuthRole gives the name of a role as it is kept: in small letters, without slashes.
@@ -273,8 +272,8 @@ func (r *AuthRole) check() error {
 		return fault.New(fault.Invalid, "'token_type' cannot be 'batch' when the token has a period or a number of uses")
 	case set.LongestTTL < 0:
 		return fault.New(fault.Invalid, "token_explicit_max_ttl is out of range")
-	case len(r.Policies) > maxRolePolicies:
-		return fault.New(fault.Exhausted, "too many policies: at most %d", maxRolePolicies)
+	case len(r.Policies) > maxPolicies:
+		return fault.New(fault.Exhausted, "too many policies: at most %d", maxPolicies)
 	}
 	var err error
 	set.SecretNetworks, err = checkNetworks("/secret_id_bound_cidrs", set.SecretNetworks)

@@ -26,7 +26,7 @@ const (
 	maxMeta      = 64  // entries
 	maxMetaKey   = 128 // bytes
 	maxMetaValue = 512 // bytes
-	maxPolicies  = 100 // names in one request
+	maxPolicies  = 100 // names in one request, or of one role
 )
 
 // ChildInput is a token that the caller's token makes. It acts as the caller and can never do more than he.

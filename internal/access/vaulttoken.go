@@ -134,8 +134,8 @@ func (s *Service) LookUp(ctx context.Context, w Which) (Known, error) {
 	return out, err
 }
 
-// RenewToken gives a token a later end: increment from now, or with 0 as long as it was made for; a periodic one its period. It
-// never shortens, and never reaches past what the token was made for or what it ends with. The session has no token in it: the
+// RenewToken gives a token a later end: increment from now, or with 0 as long as it was made for; a periodic one its period. An
+// increment that is shorter than what is left shortens, as clients of Vault expect. The end never reaches past what the token was made for or what it ends with. The session has no token in it: the
 // caller knows it or must not.
 func (s *Service) RenewToken(ctx context.Context, w Which, increment time.Duration) (Session, error) {
 	if increment < 0 {
@@ -165,6 +165,7 @@ func extend(ctx context.Context, tx *store.Tx, row *store.Token, ttl time.Durati
 	if !Renewable(*row) {
 		return fault.Wrap(fault.Denied, ErrNotRenewable, "this token cannot be renewed").WithHint("log in again; a login method with --max-ttl gives tokens that can be")
 	}
+	asked := ttl > 0
 	switch {
 	case row.Period > 0:
 		ttl = time.Duration(row.Period) * time.Millisecond
@@ -191,7 +192,10 @@ func extend(ctx context.Context, tx *store.Tx, row *store.Token, ttl time.Durati
 		}
 		until = earlier(until, end)
 	}
-	row.ExpiresAt = max(row.ExpiresAt, until)
+	if !asked {
+		until = max(row.ExpiresAt, until)
+	}
+	row.ExpiresAt = until
 	row.RenewedAt = tx.Now()
 	return tx.PutToken(ctx, row)
 }
