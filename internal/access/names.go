@@ -40,6 +40,8 @@ type (
 	Freeze = store.Freeze
 	// Because is one rule and what it says to a question.
 	Because = policy.Because
+	// Org is an organisation.
+	Org = store.Org
 	// GrantRow is a role that was given.
 	GrantRow = store.Grant
 )

@@ -81,6 +81,8 @@ func New(services Services) *Surface {
 func (s *Surface) routes() []route {
 	return slices.Concat(
 		s.statusRoutes(),
+		s.universalRoutes(),
+		s.tokenRoutes(),
 	)
 }
 
