@@ -223,7 +223,7 @@ func (s *Service) LoginIdentity(ctx context.Context, clientID string, secret sen
 		if err != nil {
 			return Proof{}, err
 		}
-		return Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: "client-secret", TTL: time.Duration(i.TokenTTL) * time.Millisecond,
+		return Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: methodClientSecret, TTL: time.Duration(i.TokenTTL) * time.Millisecond,
 			MaxTTL: time.Duration(i.MaxTTL) * time.Millisecond, Uses: i.TokenUses, Networks: i.Networks,
 			then: func(ctx context.Context, tx *store.Tx, p guard.Permit) error {
 				// Looked at again inside the transaction, so that a secret for one login gives one, however many ask at once.

@@ -42,6 +42,8 @@ type (
 	Because = policy.Because
 	// Org is an organisation.
 	Org = store.Org
+	// Metadata is a fact that somebody keeps about a machine.
+	Metadata = store.Metadata
 	// GrantRow is a role that was given.
 	GrantRow = store.Grant
 )

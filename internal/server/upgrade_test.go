@@ -26,6 +26,12 @@ func downgrade(t *testing.T, driver, address string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
+	for _, column := range []string{"project description", "project protected", "identity metadata", "identity protected", "identity member", "identity secrets_at", "identity changed_at", "identity deleted_at"} {
+		table, name, _ := strings.Cut(column, " ")
+		if _, err := db.Exec("ALTER TABLE " + table + " DROP COLUMN " + name); err != nil {
+			t.Fatalf("%s: %v", column, err)
+		}
+	}
 	for _, text := range []string{"DROP TABLE audit_index", "DELETE FROM schema_migration WHERE number >= 13"} {
 		if _, err := db.Exec(text); err != nil {
 			t.Fatalf("%s: %v", text, err)

@@ -71,7 +71,7 @@ func methodName(method string) string {
 		return "jwt-auth"
 	case "github", "gitlab":
 		return "oidc-auth"
-	case "api-key":
+	case "api-key", access.KindToken:
 		return "token-auth"
 	case "password":
 		return "email"

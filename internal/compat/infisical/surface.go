@@ -79,6 +79,13 @@ func (s *Surface) routes() []route {
 		s.statusRoutes(),
 		s.universalRoutes(),
 		s.tokenRoutes(),
+		s.bootstrapRoutes(),
+		s.organizationRoutes(),
+		s.provisionProjectRoutes(),
+		s.provisionEnvironmentRoutes(),
+		s.provisionIdentityRoutes(),
+		s.identityAuthRoutes(),
+		s.membershipRoutes(),
 	)
 }
 
