@@ -163,7 +163,9 @@ func TestIdentitiesAreProvisioned(t *testing.T) {
 		made := part(t, a.site(t, "POST", "/v1/identities", body{"name": "ci", "organizationId": org, "role": "member", "metadata": []body{{"key": "team", "value": "shop"}}}).members(t), "identity")
 		id := made["id"].(string)
 		has(t, "identity", made, body{"name": "ci", "authMethods": []string{}, "orgId": org})
-		get := func() map[string]any { return part(t, a.site(t, "GET", "/v1/identities/"+id, nil).members(t), "identity") }
+		get := func() map[string]any {
+			return part(t, a.site(t, "GET", "/v1/identities/"+id, nil).members(t), "identity")
+		}
 		has(t, "member", get(), body{"role": "member", "customRole": nil})
 		has(t, "metadata", list(t, part(t, get(), "identity"), "metadata")[0], body{"key": "team", "value": "shop"})
 		a.site(t, "PATCH", "/v1/identities/"+id, body{"role": "admin", "name": "deploy"}).members(t)

@@ -33,7 +33,7 @@ type Pages struct {
 	views   views
 	static  static
 	cross   *http.CrossOriginProtection
-	pending pending
+	pending httpkit.Pending
 }
 
 // New reads templates and static files, which are part of the program.
@@ -48,9 +48,7 @@ func New(s Services) (*Pages, error) {
 	if out.static, err = readStatic(); err != nil {
 		return nil, err
 	}
-	if out.pending, err = newPending(); err != nil {
-		return nil, err
-	}
+	out.pending = httpkit.NewPending("keyturn console login v1")
 	out.views, err = readViews(out.static)
 	return out, err
 }

@@ -10,8 +10,8 @@ import (
 
 func (s *Surface) organizationRoutes() []route {
 	return []route{
-		{"GET /v1/organization", withToken, s.organizations},
-		{"GET /v1/organization/accessible-with-sub-orgs", withToken, s.organizations},
+		{"GET /v1/organization", withoutToken, s.organizations},
+		{"GET /v1/organization/accessible-with-sub-orgs", withoutToken, s.organizations},
 		{"GET /v1/organization/{organization}", withToken, s.oneOrganization},
 		{"GET /v1/organizations/{organization}", withToken, s.oneOrganization},
 	}
@@ -21,15 +21,27 @@ func organizationOf(o access.Org) object {
 	return object{"id": o.ID, "_id": o.ID, "name": o.Name, "slug": o.Slug, "createdAt": stamp(o.CreatedAt), "updatedAt": stamp(o.CreatedAt)}
 }
 
-// organizations lists the one that a token belongs to. There are no organisations inside of others here.
-func (s *Surface) organizations(ctx context.Context, _ *call) (*answer, error) {
-	own, err := s.Access.Organization(ctx)
+// organizations lists the one that a token belongs to, or that somebody may choose whose login has begun. There are no
+// organisations inside of others here.
+func (s *Surface) organizations(ctx context.Context, c *call) (*answer, error) {
+	b, person, err := s.begun(c)
+	var own access.Org
+	switch {
+	case err != nil:
+	case person:
+		own, _, err = s.Access.Between(ctx, b.Email)
+	default:
+		if err = s.identify(ctx, c.http, guard.CallerOf(ctx)); err == nil {
+			own, err = s.Access.Organization(ctx)
+			person = access.Caller(ctx).Kind == domain.User
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	out := organizationOf(own)
 	out["subOrganizations"] = []object{}
-	if access.Caller(ctx).Kind == domain.User {
+	if person {
 		out["userRole"], out["userStatus"] = roleMember, "accepted"
 	}
 	return with(object{"organizations": []object{out}}), nil

@@ -32,7 +32,8 @@ type Services struct {
 // Surface serves the dialect.
 type Surface struct {
 	Services
-	router *router
+	router  *router
+	pending httpkit.Pending
 }
 
 // need says who may call a route at all; what he may do is for the door.
@@ -66,7 +67,7 @@ type object = map[string]any
 
 // New builds the surface.
 func New(services Services) *Surface {
-	s := &Surface{Services: services, router: newRouter()}
+	s := &Surface{Services: services, router: newRouter(), pending: httpkit.NewPending("keyturn infisical login v1")}
 	for _, r := range s.routes() {
 		s.router.add(r.pattern, s.operation(r))
 	}
@@ -79,6 +80,7 @@ func (s *Surface) routes() []route {
 		s.statusRoutes(),
 		s.universalRoutes(),
 		s.tokenRoutes(),
+		s.userRoutes(),
 		s.bootstrapRoutes(),
 		s.organizationRoutes(),
 		s.provisionProjectRoutes(),
