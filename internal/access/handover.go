@@ -29,7 +29,7 @@ func (s *Service) HandOver(ctx context.Context, program string) (Session, error)
 		}
 		row := store.Token{Org: me.Org, Kind: domain.SessionToken, Name: program, PrincipalKind: domain.User, PrincipalID: string(me.ID), ExpiresAt: tx.Now() + set.SessionMax.Milliseconds(),
 			Method: from.Method, AuthAt: from.AuthAt, MFAAt: from.MFAAt, Idle: set.Idle.Milliseconds(), Networks: from.Networks, Attributes: from.Attributes, Parent: from.ID,
-			Address: guard.CallerOf(ctx).Address, Agent: guard.CallerOf(ctx).Agent}
+			Address: guard.CallerOf(ctx).Address, Agent: program}
 		row, value, err := putToken(ctx, tx, row)
 		out = Session{Token: value, Row: row, Name: string(me.Email)}
 		return err

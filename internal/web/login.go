@@ -41,6 +41,13 @@ func (v *visit) loginPage(next, email string) loginPage {
 
 func (p *Pages) loginForm(v *visit) error {
 	next := v.r.URL.Query().Get("next")
+	to, err := p.toProgram(v.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	if to != "" {
+		next = to
+	}
 	if v.who != nil {
 		v.redirect(local(next))
 		return nil
