@@ -216,6 +216,8 @@ type TokenInput struct {
 	Project string // slug or id
 	Scopes  string // as domain.ParseScopes takes it
 	TTL     time.Duration
+	// Exact leaves out what lies below the folders that the scopes name.
+	Exact bool
 }
 
 // CreateToken makes an API token that acts as the caller, narrowed to scopes: it can never do more than he.
@@ -240,7 +242,7 @@ func (s *Service) CreateToken(ctx context.Context, places Places, in TokenInput)
 	}
 	var scopes []domain.Scope
 	for _, t := range texts {
-		scope := domain.Scope{Project: project, Path: t.Path, Verbs: t.Verbs}
+		scope := domain.Scope{Project: project, Path: t.Path, Verbs: t.Verbs, Exact: in.Exact}
 		if t.Env != "*" {
 			id, ok := envs[domain.Slug(t.Env)]
 			if !ok || !s.door.Check(ctx, policy.ProjectRead, policy.Resource{Org: who.Org, Project: project, Env: id, EnvSlug: domain.Slug(t.Env)}) {
@@ -283,6 +285,17 @@ func inherit(ctx context.Context, tx *store.Tx, row *store.Token) error {
 		return fault.New(fault.Denied, "the token of a machine makes none that outlives it").WithHint("ask for a shorter life, or let an admin make an API key: keyturn apikey create")
 	}
 	return nil
+}
+
+// Current gives the token that the caller shows, for programs that ask what they hold.
+func (s *Service) Current(ctx context.Context) (store.Token, error) {
+	who := guard.CallerOf(ctx).Principal
+	var out store.Token
+	err := s.door.Read(ctx, guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"list": "token"}}, func(guard.Permit) (err error) {
+		out, err = s.db.Token(ctx, who.Token)
+		return err
+	})
+	return out, err
 }
 
 // Tokens lists the caller's own tokens, or everybody's for those who may see them, the newest first.

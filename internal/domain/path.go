@@ -162,3 +162,30 @@ func (t Pattern) Match(p Path) bool {
 	}
 	return true // a path covers what lies below it
 }
+
+// MatchExactly tells whether the folder p is selected itself: what lies below a path is not covered, as globs of others have it.
+func (t Pattern) MatchExactly(p Path) bool {
+	cut := func(s string) []string {
+		if s = strings.Trim(s, "/"); s == "" {
+			return nil
+		}
+		return strings.Split(s, "/")
+	}
+	want, have := cut(string(t)), cut(string(p))
+	// fits[j] tells whether the pattern so far fits the first j segments.
+	fits := make([]bool, len(have)+1)
+	fits[0] = true
+	for _, w := range want {
+		next := make([]bool, len(have)+1)
+		for j := range next {
+			switch {
+			case w == "**":
+				next[j] = fits[j] || j > 0 && next[j-1]
+			case j > 0:
+				next[j] = fits[j-1] && (w == "*" || w == have[j-1])
+			}
+		}
+		fits = next
+	}
+	return fits[len(have)]
+}

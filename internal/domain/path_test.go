@@ -118,6 +118,25 @@ func TestMatchAgreesWithThePlainMeaning(t *testing.T) {
 	})
 }
 
+func TestMatchExactlyLeavesOutWhatLiesBelow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pattern, path := patterns.Draw(t, "pattern"), folders.Draw(t, "path")
+		want := fits(domain.Path(pattern).Segments(), path.Segments())
+		if got := pattern.MatchExactly(path); got != want {
+			t.Fatalf("%q matches %q exactly: %v, want %v", pattern, path, got, want)
+		}
+	})
+	for _, c := range []struct {
+		pattern domain.Pattern
+		path    domain.Path
+		want    bool
+	}{{"/", "/", true}, {"/", "/a", false}, {"/a", "/a", true}, {"/a", "/a/b", false}, {"/a/**", "/a", true}, {"/a/**", "/a/b/c", true}, {"/a/*", "/a/b", true}, {"/a/*", "/a/b/c", false}, {"/**/c", "/a/b/c", true}} {
+		if got := c.pattern.MatchExactly(c.path); got != c.want {
+			t.Errorf("%q matches %q exactly: %v", c.pattern, c.path, got)
+		}
+	}
+}
+
 // Backtracking over every "**" takes 300 million steps for one match of the first kind: this would not end.
 func TestNoPatternMakesMatchingSlow(t *testing.T) {
 	path := domain.Path(deep(16, "a"))

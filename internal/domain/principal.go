@@ -122,6 +122,16 @@ type Scope struct {
 	Env     EnvID     `json:"env,omitzero"` // "" for every environment of the project
 	Path    Pattern   `json:"path"`
 	Verbs   []Verb    `json:"verbs"`
+	// Exact leaves out what lies below the folders that the pattern selects, as globs of others have it.
+	Exact bool `json:"exact,omitzero"`
+}
+
+// Covers tells whether a folder is in the scope. No folder, an environment as a whole, is only where everything below "/" is.
+func (s Scope) Covers(p Path) bool {
+	if s.Exact {
+		return p != "" && s.Path.MatchExactly(p)
+	}
+	return s.Path.Match(p)
 }
 
 // ScopeText is a scope as people write it, before environment names are looked up: ENV:PATH:VERB[,VERB...], '*' for any.

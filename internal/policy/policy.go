@@ -172,7 +172,7 @@ func inScope(p *domain.Principal, action Action, r Resource, somewhere bool) boo
 		if action == ProjectRead && (r.Env == "" || s.Env == "" || s.Env == r.Env) {
 			return true
 		}
-		if ok && (s.Env == "" || s.Env == r.Env) && r.Env != "" && (somewhere || s.Path.Match(r.Path)) && slices.Contains(s.Verbs, verb) {
+		if ok && (s.Env == "" || s.Env == r.Env) && r.Env != "" && (somewhere || s.Covers(r.Path)) && slices.Contains(s.Verbs, verb) {
 			return true
 		}
 	}

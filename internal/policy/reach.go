@@ -84,12 +84,12 @@ func (rights *Rights) search(action Action, r *Resource, f *moment) (found, fixe
 			return true, fixed
 		}
 	}
-	scopes := []domain.Pattern{"/"}
+	scopes := []domain.Scope{{Path: "/"}}
 	if p.Scopes != nil && action != ProjectRead {
 		scopes = nil
 		for _, s := range p.Scopes {
 			if s.Project == r.Project && (s.Env == "" || s.Env == r.Env) && slices.Contains(s.Verbs, verbs[action]) {
-				scopes = append(scopes, s.Path)
+				scopes = append(scopes, s)
 			}
 		}
 	}
@@ -100,7 +100,7 @@ func (rights *Rights) search(action Action, r *Resource, f *moment) (found, fixe
 		}
 		for _, inner := range paths {
 			for _, scope := range scopes {
-				w := &walk{p: p, f: f, allow: l, denies: denies, must: []domain.Pattern{l.grant.Path, inner, scope}, left: maxSteps}
+				w := &walk{p: p, f: f, allow: l, denies: denies, must: []domain.Pattern{l.grant.Path, inner, scope.Path}, scope: scope, left: maxSteps}
 				if w.run() {
 					return true, fixed
 				}
@@ -118,6 +118,7 @@ type walk struct {
 	allow  *line
 	denies []*line
 	must   []domain.Pattern
+	scope  domain.Scope
 	left   int
 }
 
@@ -164,6 +165,9 @@ func (w *walk) good(path domain.Path) bool {
 		if !m.Match(path) {
 			return false
 		}
+	}
+	if !w.scope.Covers(path) {
+		return false
 	}
 	var here []*line
 	for _, d := range w.denies {

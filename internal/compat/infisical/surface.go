@@ -81,6 +81,7 @@ func (s *Surface) routes() []route {
 		s.universalRoutes(),
 		s.tokenRoutes(),
 		s.userRoutes(),
+		s.serviceTokenRoutes(),
 		s.bootstrapRoutes(),
 		s.organizationRoutes(),
 		s.provisionProjectRoutes(),
