@@ -31,7 +31,9 @@ func TestServiceTokensAreMadeAndKeptToTheirScopes(t *testing.T) {
 		if parts := strings.Split(token, "."); len(parts) != 3 || parts[0] != "st" || parts[1] != part(t, made, "serviceTokenData")["id"] {
 			t.Fatalf("%v", made)
 		}
-		reads := func(token string, at env, path string) bool { return at.as(w.admin.with(token)).ask(t, path, "KEY").status == http.StatusOK }
+		reads := func(token string, at env, path string) bool {
+			return at.as(w.admin.with(token)).ask(t, path, "KEY").status == http.StatusOK
+		}
 		for _, shown := range []string{token, token + ".00ff"} {
 			for path, want := range map[string]bool{"/": false, "/backend": true, "/backend/db": false, "/other": false} {
 				if got := reads(shown, e, path); got != want {

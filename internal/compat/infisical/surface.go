@@ -79,6 +79,7 @@ func (s *Surface) routes() []route {
 	return slices.Concat(
 		s.statusRoutes(),
 		s.universalRoutes(),
+		s.machineRoutes(),
 		s.tokenRoutes(),
 		s.userRoutes(),
 		s.serviceTokenRoutes(),
@@ -88,6 +89,7 @@ func (s *Surface) routes() []route {
 		s.provisionEnvironmentRoutes(),
 		s.provisionIdentityRoutes(),
 		s.identityAuthRoutes(),
+		s.identityMethodRoutes(),
 		s.membershipRoutes(),
 	)
 }
