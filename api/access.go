@@ -68,8 +68,6 @@ type Scope struct {
 	EnvID     string   `json:"env_id,omitzero"` // absent: every environment
 	Path      string   `json:"path"`
 	Actions   []string `json:"actions"` // read, list, write, delete
-	// Exact leaves out what lies below the folders that the path selects.
-	Exact bool `json:"exact,omitzero"`
 }
 
 // TokenRequest makes a token that acts as the caller, narrowed to scopes.

@@ -274,8 +274,8 @@ func (s *Service) dismantle(ctx context.Context, tx *store.Tx, id domain.Identit
 	return nil
 }
 
-// Known is a machine with what else is worth knowing of it.
-type Known struct {
+// KnownIdentity is a machine with what else is worth knowing of it.
+type KnownIdentity struct {
 	store.Identity
 	Methods []store.LoginMethod
 	Role    store.Role // what it has everywhere in the organisation for good; a built-in one has a name only
@@ -284,8 +284,8 @@ type Known struct {
 }
 
 // Identity gives one machine.
-func (s *Service) Identity(ctx context.Context, name string) (Known, error) {
-	var out Known
+func (s *Service) Identity(ctx context.Context, name string) (KnownIdentity, error) {
+	var out KnownIdentity
 	err := s.ask(ctx, "identity", func(org domain.OrgID) (err error) {
 		if out.Identity, err = identity(ctx, s.db.Queries, org, name); err != nil {
 			return err
@@ -296,12 +296,12 @@ func (s *Service) Identity(ctx context.Context, name string) (Known, error) {
 }
 
 // KnownIdentities lists the machines.
-func (s *Service) KnownIdentities(ctx context.Context) ([]Known, error) {
-	var out []Known
+func (s *Service) KnownIdentities(ctx context.Context) ([]KnownIdentity, error) {
+	var out []KnownIdentity
 	err := s.ask(ctx, "identities", func(org domain.OrgID) error {
 		all, err := s.db.Identities(ctx, org)
 		for _, row := range all {
-			k := Known{Identity: row}
+			k := KnownIdentity{Identity: row}
 			if err := s.know(ctx, s.db.Queries, &k); err != nil {
 				return err
 			}
@@ -312,7 +312,7 @@ func (s *Service) KnownIdentities(ctx context.Context) ([]Known, error) {
 	return out, err
 }
 
-func (s *Service) know(ctx context.Context, q store.Queries, out *Known) error {
+func (s *Service) know(ctx context.Context, q store.Queries, out *KnownIdentity) error {
 	var err error
 	if out.Methods, err = q.LoginMethods(ctx, out.ID); err != nil {
 		return err

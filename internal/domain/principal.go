@@ -30,6 +30,9 @@ type Principal struct {
 	Grants []Grant // its own and those of its groups
 	Groups []GroupID
 	Scopes []Scope // nil: the token narrows nothing
+	// Policies are the only roles that count, and [DefaultPolicy]; nil: the token narrows nothing. Of other roles only the denies
+	// are among Grants and Roles.
+	Policies []Role
 	// ExpiresAt is when the credential ends, unix milliseconds, zero for never.
 	ExpiresAt int64
 	// Method is how the login proved who it is; "" of what was not made by a login.
@@ -81,6 +84,9 @@ const (
 	None      Role = "none"      // sees nothing, wins over the others
 )
 
+// DefaultPolicy stands in a token's list of roles for what everybody may do with what is his own. It is no role.
+const DefaultPolicy Role = "default"
+
 // ParseRole knows the built-in roles.
 func ParseRole(s string) (Role, error) {
 	r := Role(s)
@@ -122,16 +128,6 @@ type Scope struct {
 	Env     EnvID     `json:"env,omitzero"` // "" for every environment of the project
 	Path    Pattern   `json:"path"`
 	Verbs   []Verb    `json:"verbs"`
-	// Exact leaves out what lies below the folders that the pattern selects, as globs of others have it.
-	Exact bool `json:"exact,omitzero"`
-}
-
-// Covers tells whether a folder is in the scope. No folder, an environment as a whole, is only where everything below "/" is.
-func (s Scope) Covers(p Path) bool {
-	if s.Exact {
-		return p != "" && s.Path.MatchExactly(p)
-	}
-	return s.Path.Match(p)
 }
 
 // ScopeText is a scope as people write it, before environment names are looked up: ENV:PATH:VERB[,VERB...], '*' for any.

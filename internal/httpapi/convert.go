@@ -100,7 +100,7 @@ func tokenOf(t access.Token) api.TokenInfo {
 func scopesOf(in []domain.Scope) []api.Scope {
 	var out []api.Scope
 	for _, s := range in {
-		out = append(out, api.Scope{ProjectID: string(s.Project), EnvID: string(s.Env), Path: string(s.Path), Actions: texts(s.Verbs), Exact: s.Exact})
+		out = append(out, api.Scope{ProjectID: string(s.Project), EnvID: string(s.Env), Path: string(s.Path), Actions: texts(s.Verbs)})
 	}
 	return out
 }

@@ -84,12 +84,12 @@ func (rights *Rights) search(action Action, r *Resource, f *moment) (found, fixe
 			return true, fixed
 		}
 	}
-	scopes := []domain.Scope{{Path: "/"}}
+	scopes := []domain.Pattern{"/"}
 	if p.Scopes != nil && action != ProjectRead {
 		scopes = nil
 		for _, s := range p.Scopes {
 			if s.Project == r.Project && (s.Env == "" || s.Env == r.Env) && slices.Contains(s.Verbs, verbs[action]) {
-				scopes = append(scopes, s)
+				scopes = append(scopes, s.Path)
 			}
 		}
 	}
@@ -100,7 +100,7 @@ func (rights *Rights) search(action Action, r *Resource, f *moment) (found, fixe
 		}
 		for _, inner := range paths {
 			for _, scope := range scopes {
-				w := &walk{p: p, f: f, allow: l, denies: denies, must: []domain.Pattern{l.grant.Path, inner, scope.Path}, scope: scope, left: maxSteps}
+				w := &walk{p: p, f: f, allow: l, denies: denies, must: []domain.Pattern{l.grant.Path, inner, scope}, left: maxSteps}
 				if w.run() {
 					return true, fixed
 				}
@@ -118,7 +118,6 @@ type walk struct {
 	allow  *line
 	denies []*line
 	must   []domain.Pattern
-	scope  domain.Scope
 	left   int
 }
 
@@ -129,7 +128,7 @@ func (w *walk) run() bool {
 	words := []string{strangeFolder}
 	for _, m := range w.must {
 		for _, s := range segments(m) {
-			if s != "*" && s != "**" && !slices.Contains(words, s) {
+			if s != "*" && s != "**" && s != domain.Alone && !slices.Contains(words, s) {
 				words = append(words, s)
 			}
 		}
@@ -166,9 +165,6 @@ func (w *walk) good(path domain.Path) bool {
 			return false
 		}
 	}
-	if !w.scope.Covers(path) {
-		return false
-	}
 	var here []*line
 	for _, d := range w.denies {
 		if d.coversPath(path) {
@@ -189,8 +185,8 @@ func (w *walk) hopeful(path domain.Path) bool {
 		}
 	}
 	for _, d := range w.denies {
-		if !d.named() && d.coversPath(path) {
-			return false // what lies below is denied as well
+		if !d.named() && d.coversBelow(path) {
+			return false
 		}
 	}
 	return true

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -47,16 +46,6 @@ type ProjectInput struct {
 	Names map[domain.Slug]domain.Label
 }
 
-// maxDescription bounds the description of a project, bytes.
-const maxDescription = 1000
-
-func checkDescription(text string) error {
-	if len(text) > maxDescription || !utf8.ValidString(text) {
-		return fault.New(fault.Invalid, "the description is too long, or not UTF-8: at most %d bytes", maxDescription).WithField("/description", "too long or not UTF-8")
-	}
-	return nil
-}
-
 // ProvisionProject makes a project with all that is known of it.
 func (s *Service) ProvisionProject(ctx context.Context, in ProjectInput) (Project, error) {
 	slug, envs := in.Slug, in.Envs
@@ -78,6 +67,9 @@ func (s *Service) ProvisionProject(ctx context.Context, in ProjectInput) (Projec
 		if _, err := tx.ProjectBySlug(ctx, p.Org(), slug); err == nil {
 			return fault.New(fault.Exists, "project %s exists already", slug)
 		} else if !missing(err) {
+			return err
+		}
+		if err := slugFree(ctx, tx, p.Org(), slug); err != nil {
 			return err
 		}
 		out.Project = store.Project{ID: domain.NewID[domain.ProjectID](), Org: p.Org(), Slug: slug, Name: in.Name, CreatedAt: tx.Now(), Description: in.Description, Protected: in.Protected}
@@ -238,6 +230,9 @@ func (s *Service) ChangeProject(ctx context.Context, name string, in ProjectChan
 				return err
 			}
 			if row.Slug != old {
+				if err := slugFree(ctx, tx, p.Org(), row.Slug); err != nil {
+					return err
+				}
 				if err := s.followProject(ctx, tx, p, row); err != nil {
 					return err
 				}
@@ -332,6 +327,9 @@ func (s *Service) RestoreProject(ctx context.Context, name string) error {
 		if _, err := tx.ProjectBySlug(ctx, row.Org, row.Slug); err == nil {
 			return fault.New(fault.Exists, "another project is called %s now", row.Slug).WithHint("rename that one first")
 		} else if !missing(err) {
+			return err
+		}
+		if err := slugFree(ctx, tx, row.Org, row.Slug); err != nil {
 			return err
 		}
 		row.DeletedAt = 0

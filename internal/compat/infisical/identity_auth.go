@@ -214,7 +214,7 @@ func universalAnswer(i access.Identity, err error) (*answer, error) {
 }
 
 // attached finds a machine and whether it has universal auth.
-func (s *Surface) attached(ctx context.Context, c *call) (access.Known, error) {
+func (s *Surface) attached(ctx context.Context, c *call) (access.KnownIdentity, error) {
 	k, err := s.Access.Identity(ctx, c.http.PathValue("identity"))
 	if err == nil && !k.Secrets {
 		err = fault.New(fault.NotFound, "the machine has no universal auth")

@@ -221,7 +221,7 @@ func (c *call) wantedRoles(otherwise string) ([]access.RoleFor, error) {
 func (s *Surface) identityMember(ctx context.Context, m access.Membership) (object, error) {
 	k, err := s.Access.Identity(ctx, m.ID)
 	if fault.KindOf(err) == fault.Denied { // who manages one project only sees the machine's name
-		k, err = access.Known{}, nil
+		k, err = access.KnownIdentity{}, nil
 		k.ID, k.Name = domain.IdentityID(m.ID), domain.Label(m.Name)
 	}
 	if err != nil {

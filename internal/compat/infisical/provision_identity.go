@@ -80,7 +80,7 @@ func (c *call) organizationRole(in *access.IdentityInput) error {
 }
 
 // identityOf is a machine itself.
-func identityOf(k access.Known) object {
+func identityOf(k access.KnownIdentity) object {
 	metadata := []object{}
 	for _, m := range k.Metadata {
 		metadata = append(metadata, object{"id": k.ID, "key": m.Key, "value": m.Value})
@@ -96,7 +96,7 @@ func identityOf(k access.Known) object {
 }
 
 // authMethods names the ways in which a machine may log in.
-func authMethods(k access.Known) []string {
+func authMethods(k access.KnownIdentity) []string {
 	out := []string{}
 	if k.Secrets {
 		out = append(out, "universal-auth")
@@ -110,7 +110,7 @@ func authMethods(k access.Known) []string {
 }
 
 // identityMembership is a machine as a member of the organisation.
-func identityMembership(k access.Known) object {
+func identityMembership(k access.KnownIdentity) object {
 	out := object{"id": k.ID, "identityId": k.ID, "orgId": k.Org, "role": roleNoAccess, "roleId": nil, "customRole": nil, "createdAt": stamp(k.CreatedAt),
 		"updatedAt": stamp(max(k.ChangedAt, k.CreatedAt)), "identity": identityOf(k), "metadata": identityOf(k)["metadata"]}
 	switch {
@@ -191,7 +191,7 @@ func (s *Surface) deleteIdentity(ctx context.Context, c *call) (*answer, error) 
 	if err != nil {
 		return nil, err
 	}
-	return with(object{"identity": identityOf(access.Known{Identity: row})}), nil
+	return with(object{"identity": identityOf(access.KnownIdentity{Identity: row})}), nil
 }
 
 // identityDetails tells a machine where it belongs.
@@ -242,10 +242,10 @@ func (s *Surface) createProjectIdentity(ctx context.Context, c *call) (*answer, 
 }
 
 // projectIdentity finds a machine that is a member of the project of the path.
-func (s *Surface) projectIdentity(ctx context.Context, c *call) (access.Known, domain.ProjectID, error) {
+func (s *Surface) projectIdentity(ctx context.Context, c *call) (access.KnownIdentity, domain.ProjectID, error) {
 	m, err := s.Access.Membership(ctx, s.Secrets, access.MembershipInput{Project: c.http.PathValue("project"), Kind: domain.Identity, Principal: c.http.PathValue("identity")})
 	if err != nil {
-		return access.Known{}, "", err
+		return access.KnownIdentity{}, "", err
 	}
 	k, err := s.Access.Identity(ctx, m.ID)
 	return k, m.Project, err

@@ -60,15 +60,11 @@ func scopesText(scopes []serviceScope, permissions []string) (string, error) {
 		if err != nil {
 			return "", wrong("scopes", "the slug of an environment")
 		}
-		path, err := domain.ParsePattern(scope.Path)
+		path, err := domain.ParsePattern(scope.Path + "/" + domain.Alone)
 		if err != nil {
 			return "", fault.As(err).WithField("/scopes", "secretPath is a path, with * for one folder and ** for any number of them")
 		}
-		text := string(path)
-		if strings.Trim(scope.Path, "/") == "**" {
-			text = "/**/**" // the canonical "/" would be the root alone here
-		}
-		all = append(all, string(env)+":"+text+":"+strings.Join(words, ","))
+		all = append(all, string(env)+":"+string(path)+":"+strings.Join(words, ","))
 	}
 	return strings.Join(all, ";"), nil
 }
@@ -103,7 +99,7 @@ func (s *Surface) createServiceToken(ctx context.Context, c *call) (*answer, err
 	if ttl <= 0 || ttl > int64(longest/time.Second) {
 		return nil, fault.New(fault.Unsupported, "every token ends here, after 366 days at most").WithHint("give expiresIn as 1 to 31622400 seconds")
 	}
-	row, value, err := s.Access.CreateToken(ctx, s.Secrets, access.TokenInput{Name: name, Project: project, Scopes: text, TTL: time.Duration(ttl) * time.Second, Exact: true})
+	row, value, err := s.Access.CreateToken(ctx, s.Secrets, access.TokenInput{Name: name, Project: project, Scopes: text, TTL: time.Duration(ttl) * time.Second})
 	if err != nil {
 		return nil, err
 	}
@@ -147,14 +143,10 @@ func (s *Surface) serviceToken(ctx context.Context, row access.Token) (object, e
 
 // serviceScopePath writes where a scope is good as clients understand it: for them a path is that folder alone.
 func serviceScopePath(scope domain.Scope) string {
-	text := strings.TrimSuffix(string(scope.Path), "/")
-	switch {
-	case scope.Exact && text == "/**/**":
-		return "/**"
-	case scope.Exact:
-		return string(scope.Path)
+	if folder, alone := strings.CutSuffix(string(scope.Path), "/"+domain.Alone); alone {
+		return "/" + strings.TrimPrefix(folder, "/")
 	}
-	return text + "/**"
+	return strings.TrimSuffix(string(scope.Path), "/") + "/**"
 }
 
 // getServiceToken tells what the token is that the client shows.
