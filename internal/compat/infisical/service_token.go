@@ -60,7 +60,7 @@ func scopesText(scopes []serviceScope, permissions []string) (string, error) {
 		if err != nil {
 			return "", wrong("scopes", "the slug of an environment")
 		}
-		path, err := domain.ParsePattern(scope.Path + "/" + domain.Alone)
+		path, err := domain.ParsePattern(strings.TrimRight(scope.Path, "/") + "/" + domain.Alone)
 		if err != nil {
 			return "", fault.As(err).WithField("/scopes", "secretPath is a path, with * for one folder and ** for any number of them")
 		}
