@@ -30,6 +30,8 @@ type draft struct {
 	importers map[domain.FolderID][]seer
 	// pin writes what is made or taken from elsewhere into the changes, so that applying them again gives the same.
 	pin bool
+	// loose lets references point to nothing.
+	loose bool
 }
 
 type envDraft struct {

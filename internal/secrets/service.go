@@ -29,6 +29,7 @@ type Service struct {
 	// heard is the number of the last change of secrets or projects that this server made or heard of, anywhere.
 	heard    atomic.Int64
 	watching watchers
+	looks    recollection
 	people   People
 	// onDamage hears of each envelope that does not open in its place; nil: nobody asks.
 	onDamage func(record, field string)

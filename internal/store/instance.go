@@ -156,6 +156,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
 		loginMethods.digests, wrappeds.digests, signingOverlaps.digests,
 		passkeys.digests,
+		projectTags.digests,
 		envApprovals.digests, changeSets.digests, changeParts.digests, changeReviews.digests, changeLinks.digests, accessRequests.digests,
 		breakGlasses.digests, breakGlassShares.digests, breakGlassOpenings.digests, breakGlassEntries.digests, breakGlassTasks.digests,
 	}

@@ -28,6 +28,7 @@ var copied = []string{
 	"folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
 	"audit_segment", "audit_tile", "audit_chunk",
 	"follower", "stream", "canary",
+	"project_tag",
 	"login_method", "wrapped", "signing_overlap",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
 }

@@ -81,6 +81,7 @@ func New(services Services) *Surface {
 func (s *Surface) routes() []route {
 	return slices.Concat(
 		s.statusRoutes(),
+		s.secretRoutes(),
 	)
 }
 
