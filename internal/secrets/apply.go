@@ -114,6 +114,8 @@ func (d *draft) apply(ctx context.Context, c *Change) (Effect, error) {
 		return d.restoreFolder(ctx, c)
 	case FolderImports:
 		return d.setImports(ctx, c)
+	case FolderNote:
+		return d.setNote(c)
 	case FolderRequired:
 		return d.setRequired(c)
 	}
@@ -123,7 +125,7 @@ func (d *draft) apply(ctx context.Context, c *Change) (Effect, error) {
 // mayApply asks for what a change names. Rules on tags are asked again where the secret is known.
 func (d *draft) mayApply(ctx context.Context, action policy.Action, c *Change) error {
 	switch c.Verb {
-	case FolderCreate, FolderImports, FolderRequired, FolderRestore:
+	case FolderCreate, FolderImports, FolderNote, FolderRequired, FolderRestore:
 		return d.allowed(action, d.home, c.Path)
 	case FolderDelete, FolderMove:
 		to := c.Path

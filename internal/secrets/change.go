@@ -28,6 +28,7 @@ const (
 	FolderDelete   Verb = "folder.delete"   // with all that is in it
 	FolderRestore  Verb = "folder.restore"  // with all that was deleted with it
 	FolderImports  Verb = "folder.imports"  // replace the list of folders whose secrets it shows
+	FolderNote     Verb = "folder.note"     // say in Comment what it is for
 	FolderRequired Verb = "folder.required" // replace the list of names without which it is incomplete
 )
 

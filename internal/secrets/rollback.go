@@ -285,7 +285,7 @@ func (r *rollback) planFolders(ctx context.Context) ([]folderBack, error) {
 }
 
 func sameSettings(a, b store.FolderSettings) bool {
-	return slices.Equal(a.Imports, b.Imports) && slices.Equal(a.Required, b.Required)
+	return slices.Equal(a.Imports, b.Imports) && slices.Equal(a.Required, b.Required) && a.Note == b.Note
 }
 
 // remove deletes what did not exist then, and frees the names of what gets another one.

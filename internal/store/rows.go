@@ -74,6 +74,7 @@ type Import struct {
 type FolderSettings struct {
 	Imports  []Import            `json:"imports,omitzero"`
 	Required []domain.SecretName `json:"required,omitzero"`
+	Note     string              `json:"note,omitzero"` // what it is for, in a sentence
 }
 
 // Folder is one folder in its current state.

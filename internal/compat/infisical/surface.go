@@ -82,6 +82,11 @@ func (s *Surface) routes() []route {
 	return slices.Concat(
 		s.statusRoutes(),
 		s.secretRoutes(),
+		s.folderRoutes(),
+		s.importRoutes(),
+		s.tagRoutes(),
+		s.projectRoutes(),
+		s.dynamicRoutes(),
 	)
 }
 
