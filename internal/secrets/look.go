@@ -76,8 +76,12 @@ func (s *Service) Look(ctx context.Context, ref EnvRef, path domain.Path, o Look
 	if o.Name != "" {
 		op = guard.Op{Action: policy.SecretRead, Resource: s.asked(ctx, pl, path, o.Name), Keys: []string{path.Key(o.Name)}}
 	}
-	if !o.Reveal || !s.door.Allows(ctx, op) {
-		op.Action, o.Reveal = policy.SecretList, false
+	mayRead := s.door.Allows(ctx, op)
+	if o.Reveal = o.Reveal && mayRead; !o.Reveal {
+		// Whoever may read a value may know that it is there, even with a token that can do nothing else.
+		if op.Action = policy.SecretList; mayRead && !s.door.Allows(ctx, op) {
+			op.Action = policy.SecretRead
+		}
 	}
 	generation, key := s.dir.at(), s.lookKey(ctx, pl, path, &o)
 	var mine map[domain.SecretID]store.Personal
@@ -170,6 +174,21 @@ func (l *looker) block(ctx context.Context, at place, folder domain.FolderID, pa
 	return Block{Project: at.project, Env: at.env, Folder: folder, Path: path, Looks: d.tags}, nil
 }
 
+// sight is what the caller may do in one folder.
+type sight struct{ list, read policy.Folder }
+
+func (l *looker) sight(at place, path domain.Path) sight {
+	return sight{l.p.In(policy.SecretList, at.resource(path)), l.p.In(policy.SecretRead, at.resource(path))}
+}
+
+// some tells whether there may be something in the folder that the caller may know of.
+func (v sight) some() bool { return v.list.Some() || v.read.Some() }
+
+// sees tells whether the caller may know of a secret.
+func (v sight) sees(row *store.Secret) bool {
+	return v.list.May(row.Name, row.Attrs.Tags) || v.read.May(row.Name, row.Attrs.Tags)
+}
+
 // looks adds how the tags of a block look.
 func (l *looker) looks(b *Block) {
 	used := map[domain.Tag]bool{}
@@ -189,16 +208,22 @@ func (l *looker) one(ctx context.Context, path domain.Path) error {
 	if l.o.Version != 0 {
 		return l.old(ctx, path)
 	}
-	action := policy.SecretList
-	if l.o.Reveal {
-		action = policy.SecretRead
+	may := func(pl place, p domain.Path, r *store.Secret) bool {
+		v := l.sight(pl, p)
+		switch {
+		case r == nil:
+			return v.some()
+		case l.o.Reveal: // what may not be read must not stand before what may
+			return v.read.May(r.Name, r.Attrs.Tags)
+		}
+		return v.sees(r)
 	}
 	var at place
 	var from domain.Path
 	var row *store.Secret
 	var err error
 	if l.o.Imports {
-		may, passes := l.s.readable(l.p, action), l.basis.passes(ctx, l.s)
+		passes := l.basis.passes(ctx, l.s)
 		at, from, row, err = l.s.visible(ctx, l.home, path, l.o.Name, func(pl place, p domain.Path, r *store.Secret) bool { return passes(pl, p, r) && may(pl, p, r) }, nil)
 	} else {
 		at, from = l.home, path
@@ -207,7 +232,7 @@ func (l *looker) one(ctx context.Context, path domain.Path) error {
 	if err != nil {
 		return hidden(err)
 	}
-	if !l.p.Can(action, at.row(from, row)) { // its tags may have changed since the door was asked
+	if !may(at, from, row) { // its tags may have changed since the door was asked
 		return guard.Missing()
 	}
 	b := &l.out.Block
@@ -219,7 +244,7 @@ func (l *looker) one(ctx context.Context, path domain.Path) error {
 		l.out.Imports = []Block{foreign}
 		b = &l.out.Imports[0]
 	}
-	if err := l.add(ctx, b, at, from, row, l.p.In(policy.SecretRead, at.resource(from))); err != nil {
+	if err := l.add(ctx, b, at, from, row, l.sight(at, from)); err != nil {
 		return err
 	}
 	if b == &l.out.Block {
@@ -235,7 +260,7 @@ func (l *looker) old(ctx context.Context, path domain.Path) error {
 		return err
 	}
 	may := l.s.mayState(ctx, l.p, l.home)
-	if !may(policy.SecretList, path, &row) {
+	if !may(policy.SecretList, path, &row) && !may(policy.SecretRead, path, &row) {
 		return guard.Missing()
 	}
 	it := item(&row, path)
@@ -259,13 +284,13 @@ func (l *looker) all(ctx context.Context, path domain.Path) error {
 	}
 	may := path == domain.Root // everybody knows that the root is there; of others only those who may see something in it
 	for _, f := range folders {
-		may = may || l.p.In(policy.SecretList, l.home.resource(f.Path)).Some()
+		may = may || l.sight(l.home, f.Path).some()
 	}
 	if !may {
 		return guard.Missing()
 	}
 	shown := slices.DeleteFunc(folders, func(f store.Folder) bool {
-		return f.Path != path && !l.o.Recursive || !l.p.In(policy.SecretList, l.home.resource(f.Path)).Some()
+		return f.Path != path && !l.o.Recursive || !l.sight(l.home, f.Path).some()
 	})
 	slices.SortFunc(shown, func(a, b store.Folder) int {
 		return cmp.Or(cmp.Compare(len(a.Path.Segments()), len(b.Path.Segments())), strings.Compare(string(a.Path), string(b.Path)))
@@ -293,19 +318,19 @@ func (l *looker) folder(ctx context.Context, f store.Folder) error {
 	if err != nil {
 		return err
 	}
-	list, read := l.p.In(policy.SecretList, l.home.resource(f.Path)), l.p.In(policy.SecretRead, l.home.resource(f.Path))
+	v := l.sight(l.home, f.Path)
 	if l.out.Items == nil {
 		l.out.Items, l.keys = make([]Item, 0, len(rows)), make([]string, 0, len(rows))
 	}
 	for _, row := range rows {
-		if !list.May(row.Name, row.Attrs.Tags) {
+		if !v.sees(row) {
 			continue
 		}
 		l.taken[row.Name] = true
 		if !l.fits(&row.Attrs) {
 			continue
 		}
-		if err := l.add(ctx, &l.out.Block, l.home, f.Path, row, read); err != nil {
+		if err := l.add(ctx, &l.out.Block, l.home, f.Path, row, v); err != nil {
 			return err
 		}
 	}
@@ -343,8 +368,8 @@ func (l *looker) imports(ctx context.Context, f store.Folder, seen seenFolders) 
 			continue
 		}
 		l.basis.env(ctx, l.s, ip.env.ID)
-		list, read := l.p.In(policy.SecretList, ip.resource(ipath)), l.p.In(policy.SecretRead, ip.resource(ipath))
-		if !list.Some() || l.o.Reveal && !read.Some() {
+		v := l.sight(ip, ipath)
+		if !v.some() || l.o.Reveal && !v.read.Some() {
 			continue // what may not be read is left out, since a hidden value would stand before one that an earlier import shows
 		}
 		rows, inner, _, err := l.s.cache.folder(ctx, ip.env.ID, ipath)
@@ -356,11 +381,11 @@ func (l *looker) imports(ctx context.Context, f store.Folder, seen seenFolders) 
 			return err
 		}
 		for _, row := range rows {
-			if l.taken[row.Name] || !list.May(row.Name, row.Attrs.Tags) || l.o.Reveal && !read.May(row.Name, row.Attrs.Tags) {
+			if l.taken[row.Name] || !v.sees(row) || l.o.Reveal && !v.read.May(row.Name, row.Attrs.Tags) {
 				continue
 			}
 			l.taken[row.Name] = true
-			if err := l.add(ctx, &b, ip, ipath, row, read); err != nil {
+			if err := l.add(ctx, &b, ip, ipath, row, v); err != nil {
 				return err
 			}
 		}
@@ -373,9 +398,9 @@ func (l *looker) imports(ctx context.Context, f store.Folder, seen seenFolders) 
 }
 
 // add shows one secret in a block.
-func (l *looker) add(ctx context.Context, b *Block, at place, path domain.Path, row *store.Secret, read policy.Folder) error {
+func (l *looker) add(ctx context.Context, b *Block, at place, path domain.Path, row *store.Secret, v sight) error {
 	it := item(row, path)
-	it.Hidden = !l.o.Reveal || !read.May(row.Name, row.Attrs.Tags)
+	it.Hidden = !l.o.Reveal || !v.read.May(row.Name, row.Attrs.Tags)
 	l.basis.row(row, nil)
 	l.basis.flag(it.Hidden)
 	if it.Hidden {
@@ -392,13 +417,13 @@ func (l *looker) add(ctx context.Context, b *Block, at place, path domain.Path, 
 	if !has {
 		return nil
 	}
-	v, err := l.s.openPersonal(l.p, row, own)
+	value, err := l.s.openPersonal(l.p, row, own)
 	if err != nil {
 		return err
 	}
 	l.basis.text(own.ID)
 	l.basis.number(own.Version)
-	it.ID, it.Version, it.At, it.Personal, it.Value, it.Comment = domain.SecretID(own.ID), own.Version, own.At, true, &v, sensitive.Value{}
+	it.ID, it.Version, it.At, it.Personal, it.Value, it.Comment = domain.SecretID(own.ID), own.Version, own.At, true, &value, sensitive.Value{}
 	b.Items = append(b.Items, it)
 	if l.o.Own == OwnInstead {
 		l.keys = append(l.keys, l.s.fullKey(l.home, at, path.Key(row.Name)))
