@@ -40,7 +40,7 @@ type Service struct {
 // New builds the service. cacheBytes bounds the memory for sealed values that are kept at hand.
 func New(db *store.DB, door *guard.Door, k *keys.Service, cacheBytes int64) *Service {
 	s := &Service{db: db, door: door, keys: k, ring: k.Ring(), dir: newDirectory(db, k), cache: newCache(db, cacheBytes),
-		watching: watchers{all: map[chan store.Feed]domain.EnvID{}}}
+		watching: watchers{all: map[chan store.Feed]domain.EnvID{}, tails: map[*Tail]bool{}}}
 	// Until the first commit is heard of, tags are those of this start alone: what happened before it is not known.
 	s.heard.Store(-time.Now().UnixNano())
 	db.Hear(s.Hear)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/keyturn/keyturn/internal/compat/infisical"
 	"github.com/keyturn/keyturn/internal/compat/vault"
@@ -15,12 +16,22 @@ func (s *Server) registerDialects(mux *http.ServeMux) []httpkit.Shape {
 	for _, name := range s.o.Config.Dialects {
 		switch name {
 		case infisical.Dialect:
-			infisical.New(infisical.Services{Secrets: s.secrets, Access: s.access, Closing: s.closing}).Register(mux)
+			infisical.New(infisical.Services{Secrets: s.secrets, Access: s.access, Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
 			shapes = append(shapes, infisical.Shape())
 		case vault.Dialect:
-			vault.New(vault.Services{Secrets: s.secrets, Access: s.access, Closing: s.closing}).Register(mux)
+			vault.New(vault.Services{Secrets: s.secrets, Access: s.access, Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
 			shapes = append(shapes, vault.Shape())
 		}
 	}
 	return shapes
+}
+
+// pingEvery is less than the half minute after which proxies close quiet streams and the first clients give up on one.
+const pingEvery = 15 * time.Second
+
+func (s *Server) pingEvery() time.Duration {
+	if s.o.PingEvery > 0 {
+		return s.o.PingEvery
+	}
+	return pingEvery
 }

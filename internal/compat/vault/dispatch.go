@@ -58,7 +58,12 @@ func noRoute(c *call) error {
 	return &shaped{status: http.StatusNotFound, messages: []string{"no handler for route \"" + path + "\". route entry not found."}}
 }
 
-func (s *Surface) sys(_ context.Context, c *call) (*reply, error)       { return nil, nothing(c) }
+func (s *Surface) sys(ctx context.Context, c *call) (*reply, error) {
+	if _, ok := c.below(eventPrefix); ok {
+		return s.sysEvents(ctx, c)
+	}
+	return nil, nothing(c)
+}
 func (s *Surface) auth(_ context.Context, c *call) (*reply, error)      { return nil, nothing(c) }
 func (s *Surface) cubbyhole(_ context.Context, c *call) (*reply, error) { return nil, nothing(c) }
 func (s *Surface) mounted(_ context.Context, c *call) (*reply, error)   { return nil, noRoute(c) }
