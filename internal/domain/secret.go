@@ -42,6 +42,7 @@ type Attributes struct {
 	OneLine bool `json:"one_line,omitzero"`
 	// Reminder is what people are told when the value is due.
 	Reminder string `json:"reminder,omitzero"`
+	JSON     bool   `json:"json,omitzero"` // the value is the text of a JSON value that is not a string
 }
 
 // Check puts tags, owner and cadence into canonical form and tells the first thing that is wrong.

@@ -81,6 +81,7 @@ type AttributeChange struct {
 	Literal   *bool
 	OneLine   *bool
 	Reminder  *string
+	JSON      *bool // a new value that does not say so is plain text
 }
 
 func (c AttributeChange) apply(a *domain.Attributes) error {
@@ -96,6 +97,7 @@ func (c AttributeChange) apply(a *domain.Attributes) error {
 	assign(&a.Literal, c.Literal)
 	assign(&a.OneLine, c.OneLine)
 	assign(&a.Reminder, c.Reminder)
+	assign(&a.JSON, c.JSON)
 	if c.Cadence != nil {
 		cadence, err := domain.ParseCadence(string(*c.Cadence))
 		if err != nil {

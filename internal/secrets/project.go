@@ -49,6 +49,9 @@ func (s *Service) CreateProject(ctx context.Context, slug domain.Slug, name doma
 		} else if !missing(err) {
 			return err
 		}
+		if err := slugFree(ctx, tx, p.Org(), slug); err != nil {
+			return err
+		}
 		out.Project = store.Project{ID: domain.NewID[domain.ProjectID](), Org: p.Org(), Slug: slug, Name: name, CreatedAt: tx.Now()}
 		p.Place(out.Project.ID, "")
 		if err := tx.PutProject(ctx, &out.Project); err != nil {
@@ -178,6 +181,9 @@ func (s *Service) RenameProject(ctx context.Context, name string, slug domain.Sl
 				return err
 			}
 			if row.Slug != old {
+				if err := slugFree(ctx, tx, p.Org(), row.Slug); err != nil {
+					return err
+				}
 				if err := s.followProject(ctx, tx, p, row); err != nil {
 					return err
 				}
@@ -269,6 +275,9 @@ func (s *Service) RestoreProject(ctx context.Context, name string) error {
 		if _, err := tx.ProjectBySlug(ctx, row.Org, row.Slug); err == nil {
 			return fault.New(fault.Exists, "another project is called %s now", row.Slug).WithHint("rename that one first")
 		} else if !missing(err) {
+			return err
+		}
+		if err := slugFree(ctx, tx, row.Org, row.Slug); err != nil {
 			return err
 		}
 		row.DeletedAt = 0

@@ -183,7 +183,7 @@ func TestVaultEventsComeOverAWebSocket(t *testing.T) {
 			}
 			return websocket.Dial(ctx, w.admin.url+"/v1/"+path, &websocket.DialOptions{HTTPHeader: h})
 		}
-		conn, _, err := dial("sys/events/subscribe/kv*?json=true", p.token, "X-Vault-Namespace", "team/")
+		conn, _, err := dial("sys/events/subscribe/kv*?json=true", p.token)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +216,7 @@ func TestVaultEventsComeOverAWebSocket(t *testing.T) {
 		e.commit(t, set("/back/api", "A", "test-value"), set("/back/api", "B", "test-value"))
 		m := read()
 		want := e.project + "/data/dev/back/api"
-		if d := m.Data; d.Event.Metadata["path"] != want || d.Event.Metadata["data_path"] != want || d.Event.Metadata["modified"] != "true" || d.Namespace != "team" ||
+		if d := m.Data; d.Event.Metadata["path"] != want || d.Event.Metadata["data_path"] != want || d.Event.Metadata["modified"] != "true" || d.Namespace != "" ||
 			d.EventType != "kv-v2/data-write" || d.Event.Metadata["operation"] != "data-write" || d.PluginInfo["mount_path"] != e.project+"/" || m.SpecVersion != "1.0" ||
 			m.ID == "" || m.ID != d.Event.ID || m.Source == "" || m.Time == "" {
 			t.Errorf("%+v", m)
@@ -224,6 +224,23 @@ func TestVaultEventsComeOverAWebSocket(t *testing.T) {
 		e.commit(t, api.Change{Op: "delete", Path: "/back", Name: "OLD"})
 		if m := read(); m.Data.EventType != "kv-v2/data-delete" || m.Data.Event.Metadata["path"] != e.project+"/data/dev/back" {
 			t.Errorf("%+v", m)
+		}
+		// A mount over the folder shows the document under another path, and a namespace takes away what stands in front.
+		send[api.Mount](t, w.admin, "POST", "/mounts", api.MountRequest{Path: "apps/main", Project: e.project, Env: "dev", Folder: "/back", Version: 1})
+		inside, _, err := dial("sys/events/subscribe/*?json=true", p.token, "X-Vault-Namespace", "apps/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer inside.CloseNow()
+		e.commit(t, set("/back/api", "A", "test-value-2"))
+		if m := read(); m.Data.Event.Metadata["path"] != "apps/main/api" || m.Data.EventType != "kv-v1/write" {
+			t.Errorf("%+v", m)
+		}
+		if m := read(); m.Data.Event.Metadata["path"] != want {
+			t.Errorf("%+v", m)
+		}
+		if _, body, err := inside.Read(ctx); err != nil || !strings.Contains(string(body), `"path":"main/api"`) || !strings.Contains(string(body), `"namespace":"apps"`) {
+			t.Errorf("%s %v", body, err)
 		}
 		e.commit(t, set("/", "ROOT", "test-value"))
 		if m := read(); m.Data.Event.Metadata["path"] != e.project+"/data/dev" {

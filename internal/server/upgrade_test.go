@@ -26,7 +26,7 @@ func downgrade(t *testing.T, driver, address string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	for _, text := range []string{"DROP TABLE audit_index", "DELETE FROM schema_migration WHERE number >= 13"} {
+	for _, text := range []string{"DROP TABLE project_tag", "DROP TABLE audit_index", "DELETE FROM schema_migration WHERE number >= 13"} {
 		if _, err := db.Exec(text); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}

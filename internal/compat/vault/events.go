@@ -18,11 +18,8 @@ import (
 // eventPrefix is where clients subscribe; what follows is a pattern of event types.
 const eventPrefix = "sys/events/subscribe/"
 
-// The types of events: what happens to documents.
-const (
-	eventWrite  = "kv-v2/data-write"
-	eventDelete = "kv-v2/data-delete"
-)
+// eventWrite is the type of the most frequent event; patterns are tried on it.
+const eventWrite = "kv-v2/data-write"
 
 // eventWait bounds how long a client may take to read a message: a dead one must not hold its place for ever.
 const eventWait = 10 * time.Second
@@ -122,7 +119,12 @@ func (s *Surface) sendEvents(ctx context.Context, c *call, conn *websocket.Conn,
 				_ = conn.Close(websocket.StatusInternalError, "internal error")
 				return
 			}
-			for _, e := range documentEvents(happened, c.namespace) {
+			events, err := s.documentEvents(now, c, happened)
+			if err != nil {
+				_ = conn.Close(websocket.StatusInternalError, "internal error")
+				return
+			}
+			for _, e := range events {
 				if ok, _ := path.Match(pattern, e.Data.EventType); !ok && !loose(pattern, e.Data.EventType) {
 					continue
 				}
@@ -161,32 +163,43 @@ func (s *Surface) again(ctx context.Context, c *call) (context.Context, bool) {
 	return guard.WithCaller(ctx, &caller), true
 }
 
-// documentEvents gives one event for each document that changed.
-func documentEvents(happened []secrets.Happening, namespace string) []event {
+// documentEvents gives one event for each document that changed, under each path that it has in the namespace of the call.
+func (s *Surface) documentEvents(ctx context.Context, c *call, happened []secrets.Happening) ([]event, error) {
 	var out []event
 	told := map[string]bool{}
 	for i := range happened {
 		h := &happened[i]
-		name := strings.Join(append([]string{string(h.Env.Slug)}, h.Path.Segments()...), "/")
-		mount := string(h.Project.Slug)
-		if h.Doing == secrets.DidImports || told[mount+"/"+name] { // what a folder imports is no part of its document
+		document := string(h.Env.ID) + string(h.Path)
+		if h.Doing == secrets.DidImports || told[document] { // what a folder imports is no part of its document
 			continue
 		}
-		told[mount+"/"+name] = true
-		out = append(out, documentEvent(mount, name, h, namespace))
+		told[document] = true
+		places, err := s.Secrets.MountedAt(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		for _, at := range places {
+			if mount, ok := c.within(at.Mount.Path); ok {
+				out = append(out, documentEvent(mount, &at, h, c.namespace))
+			}
+		}
 	}
-	return out
+	return out, nil
 }
 
-func documentEvent(mount, name string, h *secrets.Happening, namespace string) event {
+func documentEvent(mount string, at *secrets.MountedAt, h *secrets.Happening, namespace string) event {
 	id := uuid.Must(uuid.NewV7()).String()
-	kind, operation := eventWrite, "data-write"
+	engine, data, operation := "kv-v2", "data/", "data-write"
 	if h.Gone {
-		kind, operation = eventDelete, "data-delete"
+		operation = "data-delete"
 	}
-	where := mount + "/data/" + name
+	if at.Mount.Version == 1 {
+		engine, data, operation = "kv-v1", "", strings.TrimPrefix(operation, "data-")
+	}
+	where := strings.TrimPrefix(mount+"/"+data+at.Rest, "/")
+	kind := engine + "/" + operation
 	return event{ID: id, Source: "vault://keyturn", SpecVersion: "1.0", Type: kind, ContentType: "application/cloudevents", Time: time.Now().UTC().Format(time.RFC3339Nano),
-		Data: eventData{EventType: kind, Namespace: namespace, PluginInfo: eventMount{"secret", mount + "/", "kv", "v2"},
+		Data: eventData{EventType: kind, Namespace: namespace, PluginInfo: eventMount{"secret", mount + "/", "kv", strings.TrimPrefix(engine, "kv-")},
 			Event: eventBody{ID: id, Metadata: map[string]string{"current_version": strconv.FormatInt(h.Version, 10), "data_path": where, "path": where,
 				"operation": operation, "modified": "true"}}}}
 }
