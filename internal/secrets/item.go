@@ -76,10 +76,28 @@ func (r *reader) value(ctx context.Context, pl place, path domain.Path, row *sto
 		r.open = map[domain.SecretID]bool{row.ID: true}
 	}
 	out, err := r.expand(ctx, pl, path, text, 0)
+	for pass := 1; r.lenient && err == nil && pass < maxPasses && nested(text) && out != text; pass++ {
+		text = out
+		out, err = r.expand(ctx, pl, path, text, 0)
+	}
 	if r.lenient && row.Attrs.OneLine && strings.Contains(out, "\n") {
 		out = `"` + strings.ReplaceAll(out, "\n", `\n`) + `"`
 	}
 	return sensitive.FromString(out), false, err
+}
+
+// maxPasses bounds how often a value is looked at again whose references are spelled by references.
+const maxPasses = 10
+
+// nested tells whether a reference stands inside the spelling of another one, as in ${dev.${FOLDER}.KEY}: foreign clients write
+// that, and what the inner one says is then part of the outer one's name.
+func nested(text string) bool {
+	for _, part := range strings.Split(text, "${")[1:] {
+		if !strings.Contains(part, "}") {
+			return true
+		}
+	}
+	return false
 }
 
 // maxDepth bounds chains of references. Cycles are refused at save; this is the second net.

@@ -68,6 +68,7 @@ func TestInfisicalReferencesToNothingStayText(t *testing.T) {
 		e.in("prod").commit(t, set("/", "ROOT", "root-test-value"))
 		e.commit(t, set("/db", "PORT", "5432"))
 		c.create(t, "USER", "u")
+		c.create(t, "FOLDER_NAME", "db")
 		for name, v := range map[string][2]string{
 			"LOCAL":   {"x${USER}y", "xuy"},
 			"ENV":     {"${prod.ROOT}", "root-test-value"},
@@ -75,6 +76,7 @@ func TestInfisicalReferencesToNothingStayText(t *testing.T) {
 			"CROSS":   {"${@" + other.project + ".dev.api.v1.HOST}:${USER}", "other.test:u"},
 			"NOTHING": {"a${NOT_THERE}b${dev.nowhere.X}c${@nobody.dev.X}d${ USER }", "a${NOT_THERE}b${dev.nowhere.X}c${@nobody.dev.X}d${ USER }"},
 			"SELF_A":  {"<${SELF_B}>", "<[${SELF_A}]>"},
+			"NESTED":  {"${dev.${FOLDER_NAME}.PORT}!${dev.${NOT_THERE}.X}", "5432!${dev.${NOT_THERE}.X}"},
 			"PEM":     {"${USER}\nline\n", `"u\nline\n"`},
 		} {
 			c.create(t, name, v[0], "skipMultilineEncoding", name == "PEM")
