@@ -52,13 +52,13 @@ type CommitRequest struct {
 
 // Change is one part of a commit. What is absent stays as it is.
 type Change struct {
-	Op       string  `json:"op"`   // set, delete, restore, rename, move, copy, folder.create, folder.move, folder.delete, folder.restore, folder.imports, folder.required
+	Op       string  `json:"op"`   // set, delete, restore, rename, move, copy, folder.create, folder.move, folder.delete, folder.restore, folder.imports, folder.note, folder.required
 	Path     string  `json:"path"` // of the folder, "/" for the root
 	Name     string  `json:"name,omitzero"`
 	Value    *string `json:"value,omitzero"`    // set
 	Encoding string  `json:"encoding,omitzero"` // "" or "base64", of value
 	Generate int     `json:"generate,omitzero"` // set: a random value of so many letters and digits instead
-	Comment  *string `json:"comment,omitzero"`
+	Comment  *string `json:"comment,omitzero"`  // set; folder.note: what the folder is for
 
 	Owner       *string            `json:"owner,omitzero"`
 	Tags        *[]string          `json:"tags,omitzero"`

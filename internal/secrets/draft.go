@@ -30,6 +30,8 @@ type draft struct {
 	importers map[domain.FolderID][]seer
 	// pin writes what is made or taken from elsewhere into the changes, so that applying them again gives the same.
 	pin bool
+	// loose lets references point to nothing.
+	loose bool
 	// through is the mount whose settings count for documents of home; nil: that of the project.
 	through *Mount
 	// then is run when everything is written, before the end of the transaction.

@@ -14,7 +14,7 @@ func (s *Surface) provisionProjectRoutes() []route {
 	return []route{
 		{"POST /v1/projects", withToken, s.createProject},
 		{"POST /v2/workspace", withToken, s.createProject},
-		{"GET /v1/projects", withToken, s.listProjects},
+		{"GET /v1/projects", withToken, s.provisionedProjects},
 		{"PATCH /v1/projects/{project}", withToken, s.changeProject},
 		{"PATCH /v1/workspace/{project}", withToken, s.changeProject},
 		{"PATCH /v2/workspace/{project}", withToken, s.changeProject},
@@ -147,7 +147,7 @@ func projectAnswer(p secrets.Project, err error) (*answer, error) {
 	return with(object{"project": provisioned(p)}), nil
 }
 
-// provisioned is a project as programs that provision one read it.
+// provisioned is a project as clients read it.
 func provisioned(p secrets.Project) object {
 	envs := []object{}
 	for i, e := range p.Envs {
@@ -159,10 +159,13 @@ func provisioned(p secrets.Project) object {
 	if p.Description != "" {
 		out["description"] = p.Description
 	}
+	if p.Name == "" {
+		out["name"] = p.Slug
+	}
 	return out
 }
 
-func (s *Surface) listProjects(ctx context.Context, c *call) (*answer, error) {
+func (s *Surface) provisionedProjects(ctx context.Context, c *call) (*answer, error) {
 	all, err := s.Secrets.Projects(ctx, false)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -27,6 +28,8 @@ type Services struct {
 	Secrets *secrets.Service
 	Access  *access.Service
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
+	// PingEvery is how often a quiet stream says that it lives, and how often it is looked whether its token still does.
+	PingEvery time.Duration
 }
 
 // Surface serves the dialect.
@@ -91,6 +94,13 @@ func (s *Surface) routes() []route {
 		s.identityAuthRoutes(),
 		s.identityMethodRoutes(),
 		s.membershipRoutes(),
+		s.secretRoutes(),
+		s.folderRoutes(),
+		s.importRoutes(),
+		s.tagRoutes(),
+		s.projectRoutes(),
+		s.dynamicRoutes(),
+		s.eventRoutes(),
 	)
 }
 

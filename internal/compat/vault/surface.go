@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/domain"
@@ -26,6 +27,8 @@ type Services struct {
 	Keys    *keys.Service
 	Instance
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
+	// PingEvery is how often a quiet stream says that it lives, and how often it is looked whether its token still does.
+	PingEvery time.Duration
 }
 
 // Surface serves the dialect.
