@@ -30,8 +30,8 @@ func TestProjectsAndEnvironmentsKeepTheIDsThatTheyCameWith(t *testing.T) {
 			w.admin.do(t, "POST", "/projects", r).refused(t, "exists", "used already")
 			w.admin.do(t, "GET", "/projects/"+r.Slug, nil).refused(t, "not_found") // nothing of it was made
 		}
-		taken(api.ProjectRequest{ID: project}) // a project has it
-		taken(api.ProjectRequest{ID: prod}) // an environment has it
+		taken(api.ProjectRequest{ID: project})                                                // a project has it
+		taken(api.ProjectRequest{ID: prod})                                                   // an environment has it
 		taken(api.ProjectRequest{Envs: []string{"x"}, EnvIDs: map[string]string{"x": later}}) // an environment has it
 		w.admin.do(t, "POST", "/projects/moved/envs", api.EnvRequest{Slug: "again", ID: project}).refused(t, "exists")
 
@@ -41,7 +41,7 @@ func TestProjectsAndEnvironmentsKeepTheIDsThatTheyCameWith(t *testing.T) {
 		taken(api.ProjectRequest{ID: project}) // a deleted project had it
 		send[api.Done](t, w.admin, "POST", "/projects/"+project+"/purge", nil)
 		taken(api.ProjectRequest{ID: project}) // a purged project had it
-		taken(api.ProjectRequest{ID: prod}) // an environment of a purged project had it
+		taken(api.ProjectRequest{ID: prod})    // an environment of a purged project had it
 
 		for _, bad := range []string{
 			"moved", "not-a-uuid", strings.ToUpper(project), "{" + project + "}", "urn:uuid:" + project, strings.ReplaceAll(project, "-", ""), project + " ",
