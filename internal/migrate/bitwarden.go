@@ -79,7 +79,7 @@ func Bitwarden(name string, content []byte, password func() (sensitive.Value, er
 		return nil, unreadable(name, "an export of Bitwarden")
 	}
 	if export.Encrypted {
-		if !export.Sealed.Protected {
+		if !export.Protected {
 			return nil, fault.New(fault.Unsupported, "%s is encrypted for one account of Bitwarden", name).
 				WithHint("export it again as JSON, or as encrypted JSON with a password of its own")
 		}
@@ -87,7 +87,7 @@ func Bitwarden(name string, content []byte, password func() (sensitive.Value, er
 		if err != nil {
 			return nil, err
 		}
-		plain, err := export.Sealed.open(secret)
+		plain, err := export.open(secret)
 		if err != nil {
 			return nil, err
 		}

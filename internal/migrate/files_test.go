@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,7 +60,7 @@ func shown(p *Plan) string {
 				}
 				b.WriteString("\n")
 			}
-			if len(e.Steps) > 1 {
+			if slices.ContainsFunc(e.Steps, func(st Step) bool { return !st.At.IsZero() }) && len(e.Steps) > 1 {
 				for _, st := range e.Steps {
 					fmt.Fprintf(&b, "- %s %s", st.At.UTC().Format("2006-01-02"), st.Author)
 					for _, s := range st.Sets {

@@ -75,8 +75,11 @@ func itemsCSV(source, name string, content []byte, o Options) (*Plan, error) {
 			return p, nil
 		}
 		if err != nil {
-			line, _ := r.FieldPos(0)
-			return nil, unreadable(name, "a CSV file").WithField(name+":"+itoa(line), "the line has another number of columns, or a quote is open")
+			f := unreadable(name, "a CSV file")
+			if at, ok := errors.AsType[*csv.ParseError](err); ok {
+				f = f.WithField(name+":"+itoa(at.Line), "the line has another number of columns, or a quote is open")
+			}
+			return nil, f
 		}
 		if err := b.row(columns, row); err != nil {
 			return nil, err

@@ -134,8 +134,8 @@ func (r *vaultReader) mounts(ctx context.Context) ([]vaultMount, error) {
 	for _, only := range r.o.Only {
 		var one struct {
 			Data struct {
-				vaultMountEntry `json:",inline"`
-				Path            string `json:"path"`
+				vaultMountEntry
+				Path string `json:"path"`
 			} `json:"data"`
 		}
 		a, err := r.get(ctx, "/v1/sys/internal/ui/mounts/"+escapePath(strings.Trim(only, "/")), nil)
