@@ -73,6 +73,9 @@ func (m *migration) makeProject(ctx context.Context, p *movedProject) error {
 			return err
 		}
 		p.here = &made
+		if err := m.nameEnvs(ctx, p); err != nil {
+			return err
+		}
 	}
 	for _, e := range p.envs {
 		if slices.ContainsFunc(p.here.Envs, func(x api.Env) bool { return x.Slug == e.plan.Slug }) {
@@ -89,6 +92,19 @@ func (m *migration) makeProject(ctx context.Context, p *movedProject) error {
 			return err
 		}
 		p.here.Envs = append(p.here.Envs, made)
+	}
+	return nil
+}
+
+// nameEnvs gives the environments of a new project the names that they have at the source.
+func (m *migration) nameEnvs(ctx context.Context, p *movedProject) error {
+	for _, e := range p.plan.Envs {
+		if e.Name == "" || e.Name == e.Slug {
+			continue
+		}
+		if _, err := m.client.RenameEnv(ctx, client.Place{Project: p.here.ID, Env: e.Slug}, api.RenameRequest{Name: e.Name}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

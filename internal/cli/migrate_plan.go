@@ -156,11 +156,23 @@ func (m *migration) compareEnv(ctx context.Context, e *movedEnv) error {
 	return m.compareImports(ctx, e)
 }
 
-// compareGone looks after secrets that exist no more at the source: their history comes along once.
+// compareGone looks after secrets that exist no more at the source: their history comes along with the first run only, since a
+// deleted secret does not show whether it is there.
 func (m *migration) compareGone(ctx context.Context, e *movedEnv, states map[migrate.Key][]migrate.Secret, live map[migrate.Key]bool, have *here) error {
+	moved, asked := false, e.fresh
 	for k, all := range states {
 		if live[k] {
 			continue
+		}
+		if !asked {
+			causes, err := m.causes(ctx, e.place())
+			if err != nil {
+				return err
+			}
+			asked = true
+			for _, c := range causes {
+				moved = moved || c == causeMigration
+			}
 		}
 		if there, ok := have.secrets[k]; ok {
 			reached, err := reachedState(all, there)
@@ -176,15 +188,9 @@ func (m *migration) compareGone(ctx context.Context, e *movedEnv, states map[mig
 			e.gone++
 			continue
 		}
-		if !e.fresh {
-			place := e.place()
-			place.Path = k.Path
-			if _, err := m.client.History(ctx, place, k.Name); err == nil {
-				e.keeps[k], e.from[k] = true, len(all) // it was here and is deleted
-				continue
-			} else if !errors.Is(err, client.NotFound) {
-				return err
-			}
+		if moved {
+			e.keeps[k], e.from[k] = true, len(all) // it came with an earlier run, and is deleted here too
+			continue
 		}
 		e.gone++
 	}

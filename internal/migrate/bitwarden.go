@@ -20,7 +20,7 @@ type bitwardenExport struct {
 	Items     []bitwardenItem          `json:"items"`
 	Projects  []bitwardenFolder        `json:"projects"`
 	Secrets   []bitwardenManagerSecret `json:"secrets"`
-	Sealed    bitwardenSealed          `json:",inline"`
+	bitwardenSealed
 }
 
 type bitwardenFolder struct {

@@ -45,6 +45,8 @@ type Infisical struct {
 	Imports      []InfisicalImport
 	Newer        bool // it has only the routes that call a workspace project, and v4 of secrets
 	Loops        bool // every folder holds a folder of the same name
+	Lies         bool // it says another value each time
+	lie          int
 	t            testing.TB
 }
 
@@ -168,6 +170,10 @@ func (i *Infisical) list(w http.ResponseWriter, q url.Values) {
 	out := []any{}
 	for _, s := range i.Secrets {
 		if s.Env == q.Get("environment") {
+			if i.Lies {
+				i.lie++
+				s.Values = []string{"test-value-lie-" + strconv.Itoa(i.lie)}
+			}
 			out = append(out, s.object(len(s.Values)))
 		}
 	}
