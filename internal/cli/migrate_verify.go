@@ -169,12 +169,16 @@ func (m *migration) next() []string {
 	for i := range m.plan.Projects {
 		p := &m.plan.Projects[i]
 		words = append(words, "{project:"+first(p.From, p.Slug)+"}", p.Slug)
-		if len(p.Envs) > 0 {
-			words = append(words, "{env}", p.Envs[0].Slug)
-		}
 	}
-	if m.plan.Source == "vault" {
+	if len(m.plan.Mounts) > 0 {
 		out = append(out, "VAULT_ADDR="+m.client.Server()+" for every client, after these mounts are made:")
+	}
+	for _, mount := range m.plan.Mounts {
+		line := "keyturn mount create " + mount.Name + " --project " + mount.Project + " --env " + mount.Env + " --path " + mount.Path
+		if mount.KV == 1 {
+			line += " --kv-version 1"
+		}
+		out = append(out, line)
 	}
 	r := strings.NewReplacer(words...)
 	for _, line := range m.plan.Advice {

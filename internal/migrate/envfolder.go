@@ -84,7 +84,7 @@ func EnvFolder(ctx context.Context, folder string, key DotenvxKeys, o Options) (
 	}
 	slices.SortFunc(project.Envs, func(a, b *Env) int { return strings.Compare(a.Slug, b.Slug) })
 	p.Projects = []Project{project}
-	p.Advice = []string{"keyturn run --project " + project.Slug + " --env ENV -- COMMAND instead of loading the files; then delete them"}
+	p.Advice = []string{"keyturn run --project {project:" + project.Slug + "} --env ENV -- COMMAND instead of loading the files; then delete them"}
 	return p, nil
 }
 

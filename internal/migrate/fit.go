@@ -33,6 +33,11 @@ func (p *Plan) Fit(f Fitting) error {
 		return err
 	}
 	t.rewrite()
+	p.Mounts = slices.DeleteFunc(p.Mounts, func(m Mount) bool { return t.to[spot{m.Project, m.Env, m.Path, ""}] == (spot{}) })
+	for i := range p.Mounts {
+		to := t.to[spot{p.Mounts[i].Project, p.Mounts[i].Env, p.Mounts[i].Path, ""}]
+		p.Mounts[i].Project, p.Mounts[i].Env, p.Mounts[i].Path = to.project, to.env, to.path
+	}
 	p.settleReferences()
 	for i := range p.Projects {
 		for _, e := range p.Projects[i].Envs {

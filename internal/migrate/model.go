@@ -25,11 +25,20 @@ type Plan struct {
 	Where    string    // address or file
 	Projects []Project // sorted as the source has them
 	Notes    []Note    // what is not moved, or not as it is
-	Advice   []string  // what to change in each client, one line each
+	// Advice is what to change in each client, one line each; {server} and {project:NAME} stand for ours.
+	Advice []string
+	Mounts []Mount // of Vault, to be laid over what is made
 	// References says that ${...} in values means what it means here. Otherwise it is text.
 	References bool
 	sets       int
 	bytes      int
+}
+
+// Mount is a path that clients of Vault use. Before [Plan.Fit] its place is not known.
+type Mount struct {
+	Name               string
+	KV                 int // 1 or 2
+	Project, Env, Path string
 }
 
 // Project becomes a project.

@@ -208,11 +208,7 @@ func (r *vaultReader) mount(ctx context.Context, m vaultMount) error {
 		r.plan.note(Changed, m.path, plural(json, "value is", "values are")+" no text but JSON (numbers, lists, objects): kept as JSON text")
 	}
 	r.plan.Projects = append(r.plan.Projects, project)
-	version := ""
-	if m.kv == 1 {
-		version = " --kv-version 1"
-	}
-	r.plan.Advice = append(r.plan.Advice, "keyturn mount create "+m.path+" --project {project:"+m.path+"} --env {env} --path /"+version)
+	r.plan.Mounts = append(r.plan.Mounts, Mount{Name: m.path, KV: m.kv, Project: m.path, Env: r.o.Env, Path: "/"})
 	return nil
 }
 

@@ -64,9 +64,12 @@ skipped database: is an engine of type database: what it holds cannot be read ou
 unread secret/closed: may not be read by this token
 unread secret/private/: may not be listed by this token
 `)
-	want := "[keyturn mount create old --project {project:old} --env {env} --path / --kv-version 1 keyturn mount create secret --project {project:secret} --env {env} --path /]"
-	if got := fmt.Sprint(p.Advice); got != want {
-		t.Errorf("advice %s", got)
+	if got := fmt.Sprint(p.Mounts); got != "[{old 1 old prod /} {secret 2 secret prod /}]" {
+		t.Errorf("mounts %s", got)
+	}
+	p, err = Vault(t.Context(), vaultAccess(v), Options{Env: "prod", History: 1})
+	if p = fitted(t, p, err, Fitting{Into: "all", Prefix: "/x", Rename: true}); fmt.Sprint(p.Mounts) != "[{old 1 all prod /x/old} {secret 2 all prod /x/secret}]" || len(p.Projects) != 1 {
+		t.Errorf("mounts %v", p.Mounts)
 	}
 }
 
