@@ -39,6 +39,15 @@ type Proof struct {
 	Attributes map[string]string // what was proved about the holder, for conditions of policy
 	MFA        bool              // a second factor was shown, here or to the identity provider
 
+	// What only Vault clients ask for.
+	Period      time.Duration     // what each renewal gives, 0: not periodic
+	ExplicitMax time.Duration     // shown beside MaxTTL, which is what counts
+	Batch       bool              // no accessor, no renewal
+	Policies    []domain.Role     // the only roles that count, by id or built-in name, and domain.DefaultPolicy; nil for all
+	Display     string            // such as "approle" or "userpass-ann"
+	Path        string            // such as "auth/approle/login"
+	Meta        map[string]string // noted and shown; decides nothing
+
 	// then is done in the transaction that makes the token: a code is marked as used, a hash is made anew.
 	then func(context.Context, *store.Tx, guard.Permit) error
 }
@@ -85,11 +94,12 @@ func (s *Service) session(ctx context.Context, tx *store.Tx, p guard.Permit, pro
 	c := guard.CallerOf(ctx)
 	row := store.Token{Kind: domain.SessionToken, Name: "login", PrincipalKind: proof.Kind, PrincipalID: proof.ID, ExpiresAt: tx.Now() + proof.TTL.Milliseconds(),
 		Method: proof.Method, AuthAt: tx.Now(), Idle: proof.Idle.Milliseconds(), Uses: proof.Uses, Networks: proof.Networks, Attributes: proof.Attributes,
-		Address: c.Address, Agent: c.Agent}
+		Address: c.Address, Agent: c.Agent, TTL: proof.TTL.Milliseconds(), Period: proof.Period.Milliseconds(), ExplicitMax: proof.ExplicitMax.Milliseconds(),
+		Batch: proof.Batch, Policies: proof.Policies, Display: proof.Display, Path: proof.Path, Meta: proof.Meta}
 	if proof.MFA {
 		row.MFAAt = tx.Now()
 	}
-	if proof.MaxTTL > 0 {
+	if proof.MaxTTL > 0 && !proof.Batch {
 		row.RenewUntil = tx.Now() + proof.MaxTTL.Milliseconds()
 	}
 	disabled := false
@@ -255,8 +265,7 @@ func (s *Service) Logout(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		row.RevokedAt = tx.Now()
-		if err := tx.PutToken(ctx, &row); err != nil {
+		if _, err := tx.EndToken(ctx, &row); err != nil {
 			return err
 		}
 		return s.changed(ctx, tx)

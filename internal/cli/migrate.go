@@ -182,6 +182,7 @@ type migration struct {
 	projects []*movedProject
 	verified *verified
 	warnings []string
+	mounts   []migrate.Mount // that are to be made
 }
 
 // movedProject is a project of the plan beside the one that is here.
@@ -218,6 +219,9 @@ func (e *movedEnv) place() client.Place {
 
 // pending tells whether anything is left to do.
 func (m *migration) pending() bool {
+	if len(m.mounts) > 0 {
+		return true
+	}
 	for _, p := range m.projects {
 		if p.here == nil {
 			return true

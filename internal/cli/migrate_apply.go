@@ -42,7 +42,7 @@ func (m *migration) apply(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return m.makeMounts(ctx)
 }
 
 // explainWaiting says what to do where a rule of approval keeps the commits.
@@ -249,6 +249,9 @@ func setChange(s *migrate.Secret) api.Change {
 	}
 	literal := s.Literal || pointing(s)
 	c.Literal = &literal
+	if s.JSON {
+		c.JSON = &s.JSON
+	}
 	return c
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +73,26 @@ func (m *move) value(project, env, path, name string, o client.GetOptions) strin
 	return s.Value.Value
 }
 
+// vault asks as a client of Vault does.
+func (m *move) vault(path string) string {
+	m.t.Helper()
+	req, err := http.NewRequestWithContext(m.t.Context(), http.MethodGet, m.env["KEYTURN_SERVER"]+"/v1/"+path, nil)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	req.Header.Set("X-Vault-Token", m.env["KEYTURN_TOKEN"])
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(b)
+}
+
 func TestAVaultMovesWithItsHistory(t *testing.T) {
 	v := migratetest.NewVault(t)
 	v.Engines["secret"], v.Engines["old"] = "kv2", "kv1"
@@ -85,28 +107,37 @@ func TestAVaultMovesWithItsHistory(t *testing.T) {
 	if !plan.DryRun || plan.Size["secrets"] != 4 || plan.Size["states"] != 7 {
 		t.Errorf("plan %+v", plan)
 	}
-	if _, err := m.client.Project(t.Context(), "secret"); err == nil {
+	if _, err := m.client.Project(t.Context(), "vault-secret"); err == nil {
 		t.Error("the plan made a project")
 	}
 	r := m.migrate(0, "vault", "--yes")
 	if r.Verified.Same != 4 || len(r.Verified.Differ)+len(r.Verified.Missing) != 0 {
 		t.Errorf("verified %+v", r.Verified)
 	}
-	next := strings.Join(r.Next, "\n")
-	for _, want := range []string{"VAULT_ADDR=" + m.env["KEYTURN_SERVER"], "keyturn mount create secret --project secret --env prod --path /", "keyturn mount create old --project old --env prod --path / --kv-version 1"} {
-		if !strings.Contains(next, want) {
-			t.Errorf("next does not say %q: %s", want, next)
+	if next := strings.Join(r.Next, "\n"); !strings.Contains(next, "VAULT_ADDR="+m.env["KEYTURN_SERVER"]) {
+		t.Errorf("next does not say the address: %s", next)
+	}
+	if got := strings.Join(r.Mounts, "\n"); got != "keyturn mount create old --project vault-old --env prod --path / --kv 1\nkeyturn mount create secret --project vault-secret --env prod --path / --kv 2" {
+		t.Errorf("mounts %s", got)
+	}
+	// An application that only learns another address finds everything where it was, in versions and types too.
+	for path, want := range map[string]string{
+		"secret/data/team/app": `"A":"test-value-3","B":"test-value-b"`, "secret/data/team/app?version=1": `"A":"test-value-1","B":"test-value-b"`, "secret/metadata/team?list=true": `"keys":["app"]`,
+		"old/x": `"A":"${HOST}","N":5`, "sys/internal/ui/mounts/old/x": `"version":"1"`,
+	} {
+		if got := m.vault(path); !strings.Contains(got, want) {
+			t.Errorf("%s answers %s", path, got)
 		}
 	}
 	for version, want := range map[int64]string{1: "test-value-1", 2: "test-value-2", 3: "test-value-3", 0: "test-value-3"} {
-		if got := m.value("secret", "prod", "/team/app", "A", client.GetOptions{Version: version}); got != want {
+		if got := m.value("vault-secret", "prod", "/team/app", "A", client.GetOptions{Version: version}); got != want {
 			t.Errorf("version %d is %q", version, got)
 		}
 	}
-	if m.value("old", "prod", "/x", "A", client.GetOptions{}) != "${HOST}" || m.value("old", "prod", "/x", "N", client.GetOptions{}) != "5" {
+	if m.value("vault-old", "prod", "/x", "A", client.GetOptions{}) != "${HOST}" || m.value("vault-old", "prod", "/x", "N", client.GetOptions{}) != "5" {
 		t.Error("values are not as they were")
 	}
-	log, err := m.client.Log(t.Context(), client.Place{Project: "secret", Env: "prod"}, client.LogOptions{})
+	log, err := m.client.Log(t.Context(), client.Place{Project: "vault-secret", Env: "prod"}, client.LogOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +152,7 @@ func TestAVaultMovesWithItsHistory(t *testing.T) {
 	if strings.Join(messages, "|") != strings.Join(want, "|") {
 		t.Errorf("commits %q", messages)
 	}
-	old, err := m.client.Get(t.Context(), client.Place{Project: "secret", Env: "prod", Path: "/gone"}, "K", client.GetOptions{At: 2})
+	old, err := m.client.Get(t.Context(), client.Place{Project: "vault-secret", Env: "prod", Path: "/gone"}, "K", client.GetOptions{At: 2})
 	if err != nil || old.Value.Value != "test-value" {
 		t.Errorf("what is gone cannot be seen in the past: %v", err)
 	}
@@ -136,7 +167,7 @@ func TestAVaultMovesWithItsHistory(t *testing.T) {
 	}
 	v.Put("secret", "team/app", migratetest.Version{Data: map[string]any{"A": "test-value-4", "B": "test-value-b"}, Created: "2026-01-09T00:00:00Z"})
 	m.migrate(0, "vault", "--yes")
-	if m.value("secret", "prod", "/team/app", "A", client.GetOptions{Version: 4}) != "test-value-4" {
+	if m.value("vault-secret", "prod", "/team/app", "A", client.GetOptions{Version: 4}) != "test-value-4" {
 		t.Error("what came since is not moved as the next version")
 	}
 }
@@ -159,7 +190,7 @@ func TestAnInterruptedMoveGoesOn(t *testing.T) {
 		t.Errorf("verified %+v", r.Verified)
 	}
 	for d := range 3 {
-		h, err := m.client.History(t.Context(), client.Place{Project: "secret", Env: "prod", Path: fmt.Sprint("/app", d)}, "A")
+		h, err := m.client.History(t.Context(), client.Place{Project: "vault-secret", Env: "prod", Path: fmt.Sprint("/app", d)}, "A")
 		if err != nil || len(h.States) != 4 {
 			t.Errorf("%d states of document %d, %v", len(h.States), d, err)
 		}

@@ -43,7 +43,7 @@ func (m *migration) compare(ctx context.Context) error {
 		}
 		m.projects = append(m.projects, p)
 	}
-	return nil
+	return m.compareMounts(ctx)
 }
 
 // find looks for a project of ours: by the id that it would keep, since it may have been renamed here, then by its slug.
@@ -250,7 +250,7 @@ func reachedState(all []migrate.Secret, there api.Secret) (int, error) {
 
 // ofOurs makes a state out of what the server says.
 func ofOurs(there api.Secret) (migrate.Secret, error) {
-	s := migrate.Secret{Key: migrate.Key{Path: there.Path, Name: there.Name}, Comment: there.Comment, Tags: there.Tags, Meta: there.Metadata}
+	s := migrate.Secret{Key: migrate.Key{Path: there.Path, Name: there.Name}, Comment: there.Comment, Tags: there.Tags, Meta: there.Metadata, JSON: there.JSON}
 	if there.Value == nil {
 		return s, fault.New(fault.Denied, "you may not read %s here, so it cannot be compared", s.Key).WithHint("use a token that may read and write all of the project")
 	}
@@ -302,6 +302,9 @@ func (m *migration) showPlan(w io.Writer) {
 		}
 	}
 	m.app.table(w, t)
+	for _, mount := range m.mounts {
+		_, _ = fmt.Fprintf(w, "\nmount %s/ is laid over %s/%s:%s\n", term.Clean(mount.Name), mount.Project, mount.Env, mount.Path)
+	}
 	m.showNotes(w)
 }
 

@@ -114,6 +114,7 @@ type migrateResult struct {
 	Warnings []string            `json:"warnings"`
 	Verified *verified           `json:"verified,omitempty"`
 	Next     []string            `json:"next"`
+	Mounts   []string            `json:"mounts"` // the commands that make the paths of Vault
 	Size     map[string]int      `json:"size"`
 	Kept     map[string][]string `json:"kept"`
 }
@@ -138,10 +139,13 @@ type migratedEnv struct {
 func (m *migration) result() migrateResult {
 	size := m.plan.Size()
 	out := migrateResult{Source: m.plan.Source, Where: m.plan.Where, DryRun: m.flags.plan, Projects: []migratedProject{}, Notes: m.plan.Notes, Warnings: m.warnings,
-		Verified: m.verified, Next: m.next(), Kept: map[string][]string{}, Size: map[string]int{"projects": size.Projects, "environments": size.Envs, "folders": size.Folders,
+		Verified: m.verified, Next: m.next(), Kept: map[string][]string{}, Mounts: []string{}, Size: map[string]int{"projects": size.Projects, "environments": size.Envs, "folders": size.Folders,
 			"secrets": size.Secrets, "states": size.Versions, "imports": size.Imports, "references": size.References, "comments": size.Comments, "tags": size.Tags}}
 	if out.Notes == nil {
 		out.Notes = []migrate.Note{}
+	}
+	for _, mount := range m.plan.Mounts {
+		out.Mounts = append(out.Mounts, mountLine(mount))
 	}
 	if out.Warnings == nil {
 		out.Warnings = []string{}
@@ -171,14 +175,8 @@ func (m *migration) next() []string {
 		words = append(words, "{project:"+first(p.From, p.Slug)+"}", p.Slug)
 	}
 	if len(m.plan.Mounts) > 0 {
-		out = append(out, "VAULT_ADDR="+m.client.Server()+" for every client, after these mounts are made:")
-	}
-	for _, mount := range m.plan.Mounts {
-		line := "keyturn mount create " + mount.Name + " --project " + mount.Project + " --env " + mount.Env + " --path " + mount.Path
-		if mount.KV == 1 {
-			line += " --kv-version 1"
-		}
-		out = append(out, line)
+		out = append(out, "VAULT_ADDR="+m.client.Server()+" for every client; paths stay as they are (keyturn mount list)",
+			"a token from here in VAULT_TOKEN, or an identity's client id and client secret as role id and secret id of AppRole")
 	}
 	r := strings.NewReplacer(words...)
 	for _, line := range m.plan.Advice {

@@ -232,7 +232,7 @@ func compareKeys(a, b Key) int {
 // while the other is read.
 type Digest [sha256.Size]byte
 
-// Digest takes value, comment, tags and metadata together. Each part goes in with its length before it.
+// Digest takes value, type, comment, tags and metadata together. Each part goes in with its length before it.
 func (s *Secret) Digest(key []byte) Digest {
 	mac := hmac.New(sha256.New, key)
 	part := func(b []byte) {
@@ -240,6 +240,11 @@ func (s *Secret) Digest(key []byte) Digest {
 		mac.Write(b)
 	}
 	part(s.Value.Reveal())
+	if s.JSON {
+		part([]byte("json"))
+	} else {
+		part(nil)
+	}
 	part([]byte(s.Comment))
 	tags := slices.Compact(slices.Sorted(slices.Values(s.Tags)))
 	part([]byte(strings.Join(tags, "\n")))

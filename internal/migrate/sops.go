@@ -17,6 +17,7 @@ import (
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/sensitive"
@@ -249,7 +250,7 @@ func flatten(p *Plan, e *Env, step *Step, folder string, n *sopsNode) error {
 			p.note(Changed, word((Key{folder, child.name}).String()), "is a list: kept as JSON text")
 		} else {
 			s.Value = sensitive.New(child.plain)
-			s.JSON = child.kind == "int" || child.kind == "float" || child.kind == "bool"
+			s.JSON = (child.kind == "int" || child.kind == "float" || child.kind == "bool") && jsontext.Value(child.plain).IsValid()
 		}
 		if err := p.count(s.Value.Len()); err != nil {
 			return err

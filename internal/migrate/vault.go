@@ -16,6 +16,10 @@ import (
 	"github.com/keyturn/keyturn/internal/sensitive"
 )
 
+// vaultProject stands before the name of a mount where it becomes that of a project: every project is a mount by its own name, and
+// so the mount that is laid over it needs another one.
+const vaultProject = "vault-"
+
 // maxVaultDepth is how far directories are followed; a source that lists itself below itself ends there.
 const maxVaultDepth = 32
 
@@ -36,7 +40,7 @@ type vaultReader struct {
 	done int
 }
 
-// Vault reads the KV engines of a live Vault or OpenBao: mount M becomes project M, its paths become folders of one environment,
+// Vault reads the KV engines of a live Vault or OpenBao: mount M becomes project vault-M, its paths become folders of one environment,
 // and each document's keys the secrets of its folder. It fails with kinds of package fault.
 func Vault(ctx context.Context, access VaultAccess, o Options) (*Plan, error) {
 	s, err := newSource("Vault", access.Address, access.Roots)
@@ -176,7 +180,7 @@ func (r *vaultReader) mount(ctx context.Context, m vaultMount) error {
 	if err != nil {
 		return err
 	}
-	project := Project{Slug: m.path, Name: m.path}
+	project := Project{Slug: vaultProject + m.path, Name: m.path + " of Vault"}
 	e := project.env(r.o.Env)
 	states := make([]*document, len(docs))
 	err = each(ctx, len(docs), func(ctx context.Context, i int) error {
@@ -195,20 +199,21 @@ func (r *vaultReader) mount(ctx context.Context, m vaultMount) error {
 	if err != nil {
 		return err
 	}
-	json := 0
+	described := 0
 	for _, d := range states {
+		if len(d.meta) > 0 {
+			described++
+		}
 		e.Folders = append(e.Folders, Folder{Path: "/" + d.path})
-		n, err := d.steps(r.plan, e)
-		if err != nil {
+		if err := d.steps(r.plan, e); err != nil {
 			return err
 		}
-		json += n
 	}
-	if json > 0 {
-		r.plan.note(Changed, m.path, plural(json, "value is", "values are")+" no text but JSON (numbers, lists, objects): kept as JSON text")
+	if described > 0 {
+		r.plan.note(Changed, m.path, plural(described, "document has", "documents have")+" custom metadata: it comes to each of their secrets")
 	}
 	r.plan.Projects = append(r.plan.Projects, project)
-	r.plan.Mounts = append(r.plan.Mounts, Mount{Name: m.path, KV: m.kv, Project: m.path, Env: r.o.Env, Path: "/"})
+	r.plan.Mounts = append(r.plan.Mounts, Mount{Name: m.path, KV: m.kv, Project: project.Slug, Env: r.o.Env, Path: "/"})
 	return nil
 }
 
@@ -457,8 +462,8 @@ func (r *vaultReader) version(ctx context.Context, m vaultMount, d *document, n 
 	return v, a.status == http.StatusOK || v.Data.Metadata.Version > 0, nil
 }
 
-// steps appends what each state changed, and tells how many values are no text.
-func (d *document) steps(p *Plan, e *Env) (json int, err error) {
+// steps appends what each state changed. Numbers, lists and objects keep their JSON.
+func (d *document) steps(p *Plan, e *Env) error {
 	folder := "/" + d.path
 	before := map[string]jsontext.Value{}
 	for i, st := range d.states {
@@ -480,17 +485,16 @@ func (d *document) steps(p *Plan, e *Env) (json int, err error) {
 				s.Meta = d.meta
 			}
 			if s.JSON {
-				json++
 				s.Value = sensitive.New(slices.Clone([]byte(raw)))
 			} else {
 				text, err := jsontext.AppendUnquote(nil, raw)
 				if err != nil {
-					return json, fault.New(fault.Unavailable, "a value of %s is not text that can be read", d.path)
+					return fault.New(fault.Unavailable, "a value of %s is not text that can be read", d.path)
 				}
 				s.Value = sensitive.New(text)
 			}
 			if err := p.count(s.Value.Len()); err != nil {
-				return json, err
+				return err
 			}
 			step.Sets = append(step.Sets, s)
 		}
@@ -511,7 +515,7 @@ func (d *document) steps(p *Plan, e *Env) (json int, err error) {
 		}
 		e.Steps = append(e.Steps, step)
 	}
-	return json, nil
+	return nil
 }
 
 // identities notes what gives access, which is made anew here. What the token may not list is left out.

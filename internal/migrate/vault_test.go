@@ -36,9 +36,9 @@ func TestVaultIsReadWithItsHistory(t *testing.T) {
 	v.Policies = []string{"deploy"}
 	p, err := Vault(t.Context(), vaultAccess(v), Options{Env: "prod"})
 	same(t, fitted(t, p, err, Fitting{Rename: true}), `
-[old/prod]
+[vault-old/prod]
 /x/y/A="test-value"
-[secret/prod]
+[vault-secret/prod]
 /app/A="test-value-3" meta map[owner:lead]
 /app/db/none="null" json
 /app/db/opts="{\"x\":[1,\"test-value\"]}" json
@@ -55,20 +55,20 @@ func TestVaultIsReadWithItsHistory(t *testing.T) {
 - 2026-01-02  /app/A=test-value-2
 - 2026-01-03  /app/A=test-value-3 gone /app/B
 - 2026-01-05  gone /gone/K
-changed secret: 4 values are no text but JSON (numbers, lists, objects): kept as JSON text
+changed secret: 1 document has custom metadata: it comes to each of their secrets
 changed secret/ends: ends at 2999-01-01T00:00:00Z at the source; here it stays
 identity policy deploy: write it again once VAULT_ADDR points here: vault policy read from the old one, vault policy write here
-renamed secret/prod:/with space+plus: becomes with-space-plus
-renamed secret/prod:/with space+plus/my key: becomes my_key
+renamed vault-secret/prod:/with space+plus: becomes with-space-plus
+renamed vault-secret/prod:/with space+plus/my key: becomes my_key
 skipped database: is an engine of type database: what it holds cannot be read out of it
 unread secret/closed: may not be read by this token
 unread secret/private/: may not be listed by this token
 `)
-	if got := fmt.Sprint(p.Mounts); got != "[{old 1 old prod /} {secret 2 secret prod /}]" {
+	if got := fmt.Sprint(p.Mounts); got != "[{old 1 vault-old prod /} {secret 2 vault-secret prod /}]" {
 		t.Errorf("mounts %s", got)
 	}
 	p, err = Vault(t.Context(), vaultAccess(v), Options{Env: "prod", History: 1})
-	if p = fitted(t, p, err, Fitting{Into: "all", Prefix: "/x", Rename: true}); fmt.Sprint(p.Mounts) != "[{old 1 all prod /x/old} {secret 2 all prod /x/secret}]" || len(p.Projects) != 1 {
+	if p = fitted(t, p, err, Fitting{Into: "all", Prefix: "/x", Rename: true}); fmt.Sprint(p.Mounts) != "[{old 1 all prod /x/vault-old} {secret 2 all prod /x/vault-secret}]" || len(p.Projects) != 1 {
 		t.Errorf("mounts %v", p.Mounts)
 	}
 }
@@ -86,7 +86,7 @@ func TestVaultIsReadInPartsAndWithFewRights(t *testing.T) {
 	refusedAs(t, err, fault.Denied, "engines")
 	p, err := Vault(t.Context(), vaultAccess(v), Options{Env: "prod", Only: []string{"secret/team"}, History: 2})
 	same(t, fitted(t, p, err, Fitting{}), `
-[secret/prod]
+[vault-secret/prod]
 /team/app/A="test-value-3"
 - 2026-01-03  /team/app/A=test-value-2
 - 2026-01-04  /team/app/A=test-value-3

@@ -96,6 +96,9 @@ func (s *Service) MakeProject(ctx context.Context, n NewProject) (Project, error
 		} else if !missing(err) {
 			return err
 		}
+		if err := slugFree(ctx, tx, p.Org(), n.Slug); err != nil {
+			return err
+		}
 		if err := unusedID(ctx, tx, string(n.ID)); err != nil {
 			return err
 		}
@@ -259,6 +262,9 @@ func (s *Service) RenameProject(ctx context.Context, name string, slug domain.Sl
 				return err
 			}
 			if row.Slug != old {
+				if err := slugFree(ctx, tx, p.Org(), row.Slug); err != nil {
+					return err
+				}
 				if err := s.followProject(ctx, tx, p, row); err != nil {
 					return err
 				}
@@ -350,6 +356,9 @@ func (s *Service) RestoreProject(ctx context.Context, name string) error {
 		if _, err := tx.ProjectBySlug(ctx, row.Org, row.Slug); err == nil {
 			return fault.New(fault.Exists, "another project is called %s now", row.Slug).WithHint("rename that one first")
 		} else if !missing(err) {
+			return err
+		}
+		if err := slugFree(ctx, tx, row.Org, row.Slug); err != nil {
 			return err
 		}
 		row.DeletedAt = 0

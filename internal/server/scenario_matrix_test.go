@@ -71,6 +71,7 @@ var rows = joinRows(
 	machineRows,
 	streamRows,
 	canaryRows,
+	mountRows,
 	alertRows,
 	consumerRows,
 	passkeyRows,
@@ -491,7 +492,7 @@ func (p person) firstEvent(t *testing.T, path string) reply {
 	if p.token != "" {
 		req.Header.Set("Authorization", "Bearer "+p.token)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := wire.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -522,6 +523,7 @@ type entry struct {
 	Action  string `json:"action"`
 	Outcome string `json:"outcome"`
 	Request string `json:"request"`
+	whole   string
 }
 
 // wholeLog reads all entries, page by page, newest first.
@@ -536,6 +538,7 @@ func wholeLog(t *testing.T, p person) []entry {
 			if err := json.Unmarshal(raw.Entry, &e); err != nil {
 				t.Fatal(err)
 			}
+			e.whole = string(raw.Entry)
 			out = append(out, e)
 		}
 		if page.Next == nil {
@@ -559,7 +562,7 @@ func (m *matrix) compareWithLog(t *testing.T) {
 	for _, e := range wholeLog(t, m.admin) {
 		byRequest[e.Request] = append(byRequest[e.Request], e)
 		if _, called := m.admin.calls.Load(e.Request); e.Request != "" && !called {
-			t.Errorf("%s, %s: there was no such request", e.Action, e.Outcome)
+			t.Errorf("there was no such request: %s", e.whole)
 		}
 	}
 	for _, c := range m.done {

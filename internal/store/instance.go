@@ -155,7 +155,9 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		ssoConnections.digests, ssoLinks.digests, scimUsers.digests, scimGroups.digests,
 		orgSettings.digests, invites.digests, secondFactors.digests, recoveryCodes.digests, leaverTasks.digests,
 		loginMethods.digests, wrappeds.digests, signingOverlaps.digests,
+		tokenRoles.digests, cubbies.digests,
 		passkeys.digests,
+		mounts.digests, documentVersions.digests,
 		envApprovals.digests, changeSets.digests, changeParts.digests, changeReviews.digests, changeLinks.digests, accessRequests.digests,
 		breakGlasses.digests, breakGlassShares.digests, breakGlassOpenings.digests, breakGlassEntries.digests, breakGlassTasks.digests,
 	}

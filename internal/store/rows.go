@@ -74,6 +74,19 @@ type Import struct {
 type FolderSettings struct {
 	Imports  []Import            `json:"imports,omitzero"`
 	Required []domain.SecretName `json:"required,omitzero"`
+	// Document is what the folder has as a document of the Vault view beside its versions; nil: nothing of its own.
+	Document *DocumentSettings `json:"document,omitzero"`
+}
+
+// DocumentSettings are those of one document. Times are unix milliseconds.
+type DocumentSettings struct {
+	MaxVersions int64 `json:"max_versions,omitzero"`
+	CASRequired bool  `json:"cas_required,omitzero"`
+	// DeleteAfter is how long a version stays, in milliseconds: 0 leaves it to the mount, less than 0 is for ever.
+	DeleteAfter int64             `json:"delete_after,omitzero"`
+	Custom      map[string]string `json:"custom,omitzero"`
+	CreatedAt   int64             `json:"created_at,omitzero"`
+	UpdatedAt   int64             `json:"updated_at,omitzero"`
 }
 
 // Folder is one folder in its current state.
@@ -197,9 +210,23 @@ type Token struct {
 	Parent     domain.TokenID    `db:"parent,late"`
 	Address    string            `db:"address,late"`
 	Agent      string            `db:"agent,late"`
-	Owner      domain.UserID     `db:"owner,late"`            // who answers for an API key
-	LastUsedAt int64             `db:"last_used_at,volatile"` // coarse
-	Used       int64             `db:"used,volatile"`         // counted where Uses is set
+	Owner      domain.UserID     `db:"owner,late"` // who answers for an API key
+
+	Display     string            `db:"display,late"`         // what Vault clients see, "" = made of method and name
+	Path        string            `db:"path,late"`            // the route that made it, such as auth/approle/login
+	Meta        map[string]string `db:"meta,late,json"`       // what its maker noted; decides nothing
+	Policies    []domain.Role     `db:"policies,late,json"`   // the only roles that count and domain.DefaultPolicy; nil = all of its holder
+	TTL         int64             `db:"ttl_ms,late"`          // what it was made for, 0 = from CreatedAt to ExpiresAt
+	Period      int64             `db:"period_ms,late"`       // what every renewal gives, 0 = not periodic
+	ExplicitMax int64             `db:"explicit_max_ms,late"` // as it was asked for; RenewUntil is what counts
+	RenewedAt   int64             `db:"renewed_at,late"`
+	Orphan      bool              `db:"orphan,late"`     // made by Parent and does not end with it
+	Batch       bool              `db:"batch,late"`      // has no accessor and is not renewed
+	Family      domain.TokenID    `db:"family,late"`     // root of the tokens that end with it; "" = ends with no other
+	TokenRole   string            `db:"token_role,late"` // name of the [TokenRole] that made it
+
+	LastUsedAt int64 `db:"last_used_at,volatile"` // coarse
+	Used       int64 `db:"used,volatile"`         // counted where Uses is set
 }
 
 // Grant is a role given to a principal somewhere. The role is the name of a built-in one or the id of a custom one.

@@ -26,9 +26,11 @@ var copied = []string{
 	"commits", "env_approval", "change_set", "change_part", "change_review", "change_link", "access_request",
 	"breakglass", "breakglass_share", "breakglass_opening", "breakglass_entry", "breakglass_task",
 	"folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
+	"mount", "document_version",
 	"audit_segment", "audit_tile", "audit_chunk",
 	"follower", "stream", "canary",
 	"login_method", "wrapped", "signing_overlap",
+	"token_role", "cubbyhole",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
 }
 
