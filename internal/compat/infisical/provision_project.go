@@ -87,7 +87,7 @@ func (s *Surface) createProject(ctx context.Context, c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	var in secrets.ProjectInput
+	in := secrets.NewProject{NoEnvs: true}
 	if in.Name, err = domain.ParseLabel(name); err != nil {
 		return nil, fault.As(err).WithField("/projectName", "not a name")
 	}
@@ -113,7 +113,9 @@ func (s *Surface) createProject(ctx context.Context, c *call) (*answer, error) {
 		return nil, err
 	}
 	if withEnvs {
-		in.Envs, in.Names = secrets.DefaultEnvs, defaultEnvNames
+		for _, env := range secrets.DefaultEnvs {
+			in.Envs = append(in.Envs, secrets.NewEnv{Slug: env, Name: defaultEnvNames[env]})
+		}
 	}
 	slug, err := c.text("slug")
 	if err != nil {
@@ -123,7 +125,7 @@ func (s *Surface) createProject(ctx context.Context, c *call) (*answer, error) {
 		if in.Slug, err = domain.ParseSlug(slug); err != nil {
 			return nil, fault.As(err).WithField("/slug", "not a slug")
 		}
-		return projectAnswer(s.Secrets.ProvisionProject(ctx, in))
+		return projectAnswer(s.Secrets.MakeProject(ctx, in))
 	}
 	base := domain.Slugify(name)
 	if base == "" {
@@ -131,13 +133,13 @@ func (s *Surface) createProject(ctx context.Context, c *call) (*answer, error) {
 	}
 	in.Slug = base
 	for range maxSlugTries {
-		out, err := s.Secrets.ProvisionProject(ctx, in)
+		out, err := s.Secrets.MakeProject(ctx, in)
 		if fault.KindOf(err) != fault.Exists || err == nil {
 			return projectAnswer(out, err)
 		}
 		in.Slug = domain.Slug(strings.TrimSuffix(string(base[:min(len(base), 58)]), "-") + "-" + strings.ToLower(rand.Text()[:5]))
 	}
-	return projectAnswer(s.Secrets.ProvisionProject(ctx, in))
+	return projectAnswer(s.Secrets.MakeProject(ctx, in))
 }
 
 func projectAnswer(p secrets.Project, err error) (*answer, error) {
