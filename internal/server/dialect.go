@@ -15,10 +15,10 @@ func (s *Server) registerDialects(mux *http.ServeMux) []httpkit.Shape {
 	for _, name := range s.o.Config.Dialects {
 		switch name {
 		case infisical.Dialect:
-			infisical.New(infisical.Services{Secrets: s.secrets, Access: s.access, Closing: s.closing}).Register(mux)
+			infisical.New(infisical.Services{Secrets: s.secrets, Access: s.access, Transit: s.transit, Closing: s.closing}).Register(mux)
 			shapes = append(shapes, infisical.Shape())
 		case vault.Dialect:
-			vault.New(vault.Services{Secrets: s.secrets, Access: s.access, Closing: s.closing}).Register(mux)
+			vault.New(vault.Services{Secrets: s.secrets, Access: s.access, Transit: s.transit, Closing: s.closing}).Register(mux)
 			shapes = append(shapes, vault.Shape())
 		}
 	}

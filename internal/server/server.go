@@ -40,6 +40,7 @@ import (
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 	"github.com/keyturn/keyturn/internal/stream"
+	"github.com/keyturn/keyturn/internal/transit"
 	"github.com/keyturn/keyturn/internal/web"
 )
 
@@ -71,6 +72,7 @@ type Server struct {
 	keys      *keys.Service
 	backups   *backup.Service
 	secrets   *secrets.Service
+	transit   *transit.Service
 	access    *access.Service
 	unlocker  *unlocker
 	log       *evidence.Log
@@ -129,6 +131,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.world.root.Bytes().Wipe()
 	s.secrets = secrets.New(s.db, door, s.keys, s.o.Config.CacheBytes)
+	s.transit = transit.New(s.db, door, s.keys, s.secrets)
 	setup := access.Setup{Loopback: s.o.Config.Mode == config.Development}
 	any, err := s.db.AnyPerson(ctx)
 	if err != nil {
@@ -217,6 +220,7 @@ func (s *Server) build(ctx context.Context) error {
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
 	s.follower.Go(func() { s.keys.Run(ctx) })
 	s.follower.Go(func() { s.secrets.Run(ctx) })
+	s.follower.Go(func() { s.transit.Run(ctx) })
 	s.follower.Go(func() { s.access.Run(ctx) })
 	s.follower.Go(func() { s.glass.Run(ctx) })
 	s.follower.Go(func() { s.log.Run(ctx) })

@@ -29,6 +29,7 @@ var copied = []string{
 	"audit_segment", "audit_tile", "audit_chunk",
 	"follower", "stream", "canary",
 	"login_method", "wrapped", "signing_overlap",
+	"transit_key", "transit_version",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/httpkit"
 	"github.com/keyturn/keyturn/internal/secrets"
+	"github.com/keyturn/keyturn/internal/transit"
 )
 
 // Prefix is where the dialect lives.
@@ -26,6 +27,7 @@ const Dialect = "infisical"
 type Services struct {
 	Secrets *secrets.Service
 	Access  *access.Service
+	Transit *transit.Service
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
 }
 
@@ -81,6 +83,7 @@ func New(services Services) *Surface {
 func (s *Surface) routes() []route {
 	return slices.Concat(
 		s.statusRoutes(),
+		s.kmsRoutes(),
 	)
 }
 

@@ -61,4 +61,9 @@ func noRoute(c *call) error {
 func (s *Surface) sys(_ context.Context, c *call) (*reply, error)       { return nil, nothing(c) }
 func (s *Surface) auth(_ context.Context, c *call) (*reply, error)      { return nil, nothing(c) }
 func (s *Surface) cubbyhole(_ context.Context, c *call) (*reply, error) { return nil, nothing(c) }
-func (s *Surface) mounted(_ context.Context, c *call) (*reply, error)   { return nil, noRoute(c) }
+func (s *Surface) mounted(ctx context.Context, c *call) (*reply, error) {
+	if _, ok := c.below(transitPrefix); ok {
+		return s.transit(ctx, c)
+	}
+	return nil, noRoute(c)
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/httpkit"
 	"github.com/keyturn/keyturn/internal/secrets"
+	"github.com/keyturn/keyturn/internal/transit"
 )
 
 // Prefix is where the dialect lives.
@@ -21,6 +22,7 @@ const Dialect = "vault"
 type Services struct {
 	Secrets *secrets.Service
 	Access  *access.Service
+	Transit *transit.Service
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
 }
 
