@@ -78,6 +78,16 @@ func ktEnvPath(project, env string) string {
 	return ktProjects + "/" + project + "/envs/" + env
 }
 
+// ktDocumentPath is a folder as a document of the Vault view.
+func ktDocumentPath(project, env, folder string) string {
+	return "/v1/" + project + "/data/" + env + "/" + folder
+}
+
+// ktInfisicalList lists a folder as clients of Infisical do.
+func ktInfisicalList(project, env, path string) string {
+	return "/api/v3/secrets/raw?workspaceSlug=" + project + "&environment=" + env + "&secretPath=" + url.QueryEscape(path)
+}
+
 // ktChange is one change of a commit.
 type ktChange struct {
 	Op    string `json:"op"`

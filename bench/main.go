@@ -186,6 +186,7 @@ func (b *bench) steps() []step {
 	return append([]step{
 		{"idle memory", needsPeers, b.weigh},
 		{"single reads", needsPeers, b.reads},
+		{"dialects", needsPeers, b.dialects},
 		{"lists", needsPeers, b.lists},
 		{"reads by number of secrets", needsBoth, func(ctx context.Context) error { return b.scale(ctx, b.matching(b.large), b.large) }},
 		{"start with many secrets", needsLarge, func(ctx context.Context) error { return b.startLargeUp(ctx, b.large) }},

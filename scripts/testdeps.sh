@@ -11,6 +11,7 @@
 #   prometheus-alertmanager  where alerts go
 #   slapd           a directory, for logins by LDAP; ldap-utils looks into it
 #   nodejs, npm     an OpenID provider, for single sign-on; its package is pinned by internal/testoidc/package-lock.json
+#   python3-hvac    a client of the Vault dialect; curl sets it up
 #   rsyslog         a syslog server that reads what streams of the audit log send
 set -eu
 
@@ -45,6 +46,8 @@ missing() {
 	have prometheus-alertmanager || echo prometheus-alertmanager
 	have slapd || [ -x /usr/sbin/slapd ] || echo slapd
 	have ldapsearch || echo ldap-utils
+	/usr/bin/python3 -c 'import hvac' 2>/dev/null || echo python3-hvac
+	have curl || echo curl
 	have node || echo nodejs
 	have npm || echo npm
 	have rsyslogd || [ -x /usr/sbin/rsyslogd ] || echo rsyslog

@@ -9,6 +9,7 @@ import (
 	auditlog "github.com/hashicorp/vault/audit"
 	auditfile "github.com/hashicorp/vault/builtin/audit/file"
 	"github.com/hashicorp/vault/builtin/credential/approle"
+	"github.com/hashicorp/vault/builtin/credential/userpass"
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical/inmem"
@@ -31,7 +32,7 @@ func newCore(ctx context.Context, log hclog.Logger) (*vault.Core, [][]byte, stri
 		DisableMlock:       true,
 		Logger:             log,
 		LogicalBackends:    map[string]logical.Factory{"kv": kv.Factory},
-		CredentialBackends: map[string]logical.Factory{"approle": approle.Factory},
+		CredentialBackends: map[string]logical.Factory{"approle": approle.Factory, "userpass": userpass.Factory},
 		AuditBackends:      map[string]auditlog.Factory{"file": auditfile.Factory},
 		BuiltinRegistry:    registry{},
 	})
@@ -56,7 +57,7 @@ func newCore(ctx context.Context, log hclog.Logger) (*vault.Core, [][]byte, stri
 	return core, made.SecretShares, made.RootToken, nil
 }
 
-// registry answers for the two back ends that newCore compiles in. The core
+// registry answers for the back ends that newCore compiles in. The core
 // calls it without a nil check when it lists or mounts plugins.
 type registry struct{}
 
@@ -66,6 +67,8 @@ func (registry) factory(name string, kind consts.PluginType) (logical.Factory, b
 		return kv.Factory, true
 	case name == "approle" && kind == consts.PluginTypeCredential:
 		return approle.Factory, true
+	case name == "userpass" && kind == consts.PluginTypeCredential:
+		return userpass.Factory, true
 	}
 	return nil, false
 }
@@ -88,7 +91,7 @@ func (registry) Keys(kind consts.PluginType) []string {
 	case consts.PluginTypeSecrets:
 		return []string{"kv"}
 	case consts.PluginTypeCredential:
-		return []string{"approle"}
+		return []string{"approle", "userpass"}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ var floors = [...][]string{
 
 // beside lists the rooms that are no part of the house: test kits, which only tests and each other import. Packages whose
 // name ends in "test", such as a contract suite beside its interface, are kits as well.
-var beside = [...]string{"internal/testpg", "internal/testoidc", "internal/testsaml", "internal/testldap", "internal/testvault", "internal/shape", "internal/proof", "internal/reference", "keyturntest"}
+var beside = [...]string{"internal/testpg", "internal/testoidc", "internal/testsaml", "internal/testldap", "internal/testvault", "internal/clients", "internal/shape", "internal/proof", "internal/reference", "keyturntest"}
 
 // inside is everything that only makes sense in a process with a database: what the offline half must not need.
 var inside = []string{

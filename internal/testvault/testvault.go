@@ -1,13 +1,13 @@
 // Package testvault starts the core of HashiCorp Vault 1.14.0 for tests, on loopback, for as long as the test runs: what our
-// Vault dialect answers is compared with it, and secrets are moved out of it. The program is built once from
-// testdata/vaultcore, a module of its own, into the user's cache.
+// Vault dialect answers is compared with it, and secrets are moved out of it. The program is bench/vaultpeer, a module of its
+// own, and is built once into the user's cache.
 package testvault
 
 import (
 	"bufio"
 	"crypto/sha256"
-	_ "embed"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,16 +16,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-)
-
-// The files of the program, by which a build is known.
-var (
-	//go:embed testdata/vaultcore/main.go
-	source []byte
-	//go:embed testdata/vaultcore/go.mod
-	module []byte
-	//go:embed testdata/vaultcore/go.sum
-	sums []byte
 )
 
 // Vault is a running one, unsealed and empty.
@@ -41,26 +31,26 @@ func Start(tb testing.TB) Vault {
 	if err != nil {
 		tb.Fatalf("testvault: %v", err)
 	}
-	cmd := exec.Command(program)
+	cmd := exec.Command(program, "-empty")
 	var problems strings.Builder
 	cmd.Stderr = &problems
-	in, err1 := cmd.StdinPipe()
-	out, err2 := cmd.StdoutPipe()
-	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+	out, err := cmd.StdoutPipe()
+	if err := errors.Join(err, cmd.Start()); err != nil {
 		tb.Fatalf("testvault: %v", err)
 	}
 	tb.Cleanup(func() {
-		_ = in.Close()
+		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	address, token, ok := strings.Cut(strings.TrimSpace(line), " ")
-	if err != nil || !ok {
-		_ = in.Close()
-		_ = cmd.Wait()
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	var ready struct {
+		Address   string `json:"address"`
+		RootToken string `json:"root_token"`
+	}
+	if err = errors.Join(err, json.Unmarshal(line, &ready)); err != nil {
 		tb.Fatalf("testvault: %v %s", err, problems.String())
 	}
-	return Vault{"http://" + address, token}
+	return Vault{ready.Address, ready.RootToken}
 }
 
 // build gives the path of the program. Several test binaries may ask at once: each builds beside, and the first to finish wins.
@@ -69,34 +59,39 @@ func build() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	_, here, _, ok := runtime.Caller(0)
+	if !ok {
+		return "", errors.New("where the source lies is not known")
+	}
+	from := filepath.Join(filepath.Dir(here), "..", "..", "bench", "vaultpeer")
 	h := sha256.New()
-	for _, part := range [][]byte{source, module, sums, []byte(runtime.Version())} {
-		h.Write(part)
+	h.Write([]byte(runtime.Version()))
+	for _, name := range []string{"main.go", "core.go", "setup.go", "go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			return "", err
+		}
+		h.Write(content)
 	}
 	folder := filepath.Join(cache, "keyturn-test")
-	program := filepath.Join(folder, "vaultcore-"+hex.EncodeToString(h.Sum(nil)[:8]))
+	program := filepath.Join(folder, "vaultpeer-"+hex.EncodeToString(h.Sum(nil)[:8]))
 	if _, err := os.Stat(program); err == nil {
 		return program, nil
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
 	}
-	work, err := os.MkdirTemp(folder, "vaultcore-build-")
+	work, err := os.MkdirTemp(folder, "vaultpeer-build-")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(work)
-	for name, content := range map[string][]byte{"main.go": source, "go.mod": module, "go.sum": sums} {
-		if err := os.WriteFile(filepath.Join(work, name), content, 0o600); err != nil {
-			return "", err
-		}
-	}
 	// A name that a dependency of Vault takes out of the standard library is one that today's linker refuses by itself.
-	cmd := exec.Command("go", "build", "-ldflags", "-s -w -checklinkname=0", "-o", "vaultcore", ".")
-	cmd.Dir = work
-	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w -checklinkname=0", "-o", filepath.Join(work, "vaultpeer"), ".")
+	cmd.Dir = from
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build vaultcore: %w\n%s", err, text)
+		return "", fmt.Errorf("build vaultpeer: %w\n%s", err, text)
 	}
-	return program, os.Rename(filepath.Join(work, "vaultcore"), program)
+	return program, os.Rename(filepath.Join(work, "vaultpeer"), program)
 }
