@@ -70,7 +70,7 @@ type envelope struct {
 	LeaseDuration int64          `json:"lease_duration"`
 	Data          jsontext.Value `json:"data"`
 	WrapInfo      *wrapInfo      `json:"wrap_info"`
-	Warnings      []string       `json:"warnings,format:emitnull"`
+	Warnings      []string       `json:"warnings"`
 	Auth          *authInfo      `json:"auth"`
 }
 
@@ -85,7 +85,7 @@ func (a *reply) envelope(request string) ([]byte, error) {
 		}
 		e.Data = raw
 	}
-	out, err := json.Marshal(e)
+	out, err := json.Marshal(e, json.FormatNilSliceAsNull(true))
 	if err != nil || !a.copies || len(e.Data) < 2 || e.Data.Kind() != '{' {
 		return out, err
 	}
