@@ -186,6 +186,7 @@ func (s *Server) build(ctx context.Context) error {
 		Closing:    s.closing,
 		Passkeys:   passkeys,
 		BreakGlass: s.glass,
+		Transit:    s.transit,
 	})
 	if err != nil {
 		return err
