@@ -7,7 +7,7 @@ import (
 )
 
 var transitRows = map[string]row{
-	"GET /transit/keys": {want: "200 200 403 403 404 404 403 403 403", call: func(_ *testing.T, m *matrix, _ string) (string, any, func()) {
+	"GET /transit/keys": {want: "200 200 403 200 404 404 403 403 200", call: func(_ *testing.T, m *matrix, _ string) (string, any, func()) {
 		return "/transit/keys?project=" + m.home.project, nil, nil
 	}},
 	"POST /transit/keys": {want: "201 201 403 403 404 404 403 403 403", call: func(_ *testing.T, m *matrix, _ string) (string, any, func()) {
