@@ -42,6 +42,9 @@ type material struct {
 	cipher cipherer // of keys that are not derived
 }
 
+// Format implements [fmt.Formatter] for every verb: a cipher holds its key where fmt would find it.
+func (material) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(sensitive.Redacted)) }
+
 // generate makes fresh material. size is that of a key of kind hmac, 0 for the usual one.
 func generate(kind Kind, size int) (*material, error) {
 	t, ok := kind.traits()
