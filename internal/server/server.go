@@ -157,7 +157,7 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	s.metrics = newMetrics(s) // of all the services above
-	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
+	s.log = evidence.New(s.db, door, valueChecks{s.secrets, s.transit}, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	s.access.ReadsFrom(s.log.EachRead)
 	if err := s.archiveLog(); err != nil {
 		return err
@@ -232,6 +232,21 @@ func (s *Server) build(ctx context.Context) error {
 	s.follower.Go(func() { s.consumers.Run(ctx) })
 	s.follower.Go(func() { s.alerts.Run(ctx) })
 	return nil
+}
+
+// valueChecks are all that open what is stored, asked one after the other.
+type valueChecks []evidence.Values
+
+// CheckValues implements [evidence.Values].
+func (all valueChecks) CheckValues(ctx context.Context, p guard.Permit, purged func(id string) bool, report func(row, text string)) (int64, error) {
+	total := int64(0)
+	for _, v := range all {
+		n, err := v.CheckValues(ctx, p, purged, report)
+		if total += n; err != nil {
+			return total, err
+		}
+	}
+	return total, nil
 }
 
 func (s *Server) buildCanaries(ctx context.Context, door *guard.Door) error {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
+	"github.com/keyturn/keyturn/internal/policy"
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 	"github.com/keyturn/keyturn/internal/store/storetest"
@@ -137,6 +138,14 @@ func TestExchangedMaterialDoesNotOpen(t *testing.T) {
 		}
 		if _, err := w.Encrypt(w.ctx, a, []Plain{{Version: 2}}, nil); err != nil {
 			t.Errorf("another version: %v", err)
+		}
+		var found []string
+		must(t, w.door.Read(w.ctx, guard.Op{Action: policy.AuditRead}, func(p guard.Permit) error {
+			_, err := w.CheckValues(w.ctx, p, nil, func(row, _ string) { found = append(found, row) })
+			return err
+		}))
+		if len(found) != 1 || found[0] != "transit_version "+changed.ID {
+			t.Errorf("the deep check finds %v", found)
 		}
 	}
 }

@@ -23,7 +23,7 @@ CREATE TABLE transit_key (
   created_by       TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX transit_key_name ON transit_key (org_id, project_id, name);
-CREATE INDEX transit_key_due ON transit_key (rotated_at) WHERE rotate_ms > 0;
+CREATE INDEX transit_key_due ON transit_key ((rotated_at + rotate_ms)) WHERE rotate_ms > 0;
 
 CREATE TABLE transit_version (
   id         TEXT NOT NULL PRIMARY KEY, -- id of the key, ':' and the version
