@@ -243,6 +243,9 @@ func TestTransitEncryptsDecryptsAndRewraps(t *testing.T) {
 			"nothing to encrypt":     {"encrypt/" + k, jobj{}, "missing plaintext to encrypt"},
 			"plaintext no base64":    {"encrypt/" + k, jobj{"plaintext": "?"}, "illegal base64 data at input byte 0"},
 			"a nonce":                {"encrypt/" + k, jobj{"plaintext": "", "nonce": in64("123456789012")}, "provided nonce not allowed for this key"},
+			"a padding":              {"encrypt/rsa-2048", jobj{"plaintext": "", "padding_scheme": "pkcs1v15"}, "unsupported padding scheme: RSA keys encrypt with oaep only"},
+			"bound to an RSA key":    {"encrypt/rsa-2048", jobj{"plaintext": "", "associated_data": in64("a")}, "associated_data is not supported by keys of this type"},
+			"too long for RSA":       {"encrypt/rsa-2048", jobj{"plaintext": in64(strings.Repeat("x", 191))}, "the plaintext is too long for an RSA key: encrypt it with a data key, and that with the RSA key"},
 			"a key that is not":      {"decrypt/none", jobj{"ciphertext": good}, "encryption key not found"},
 			"a rewrap of nothing":    {"rewrap/none", jobj{"ciphertext": good}, "encryption key not found"},
 			"a data key of nothing":  {"datakey/plaintext/none", jobj{}, "encryption key not found"},
@@ -816,6 +819,34 @@ func TestTransitRotatesUnderLoad(t *testing.T) {
 			t.Errorf("after 12 rotations: %v", got)
 		}
 		wholeLogFits(t, w)
+	})
+}
+
+// A freeze stops changes of keys and not their use; a kill switch stops that too.
+func TestTransitHoldsStillWhenItIsToldTo(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		e := w.project(t)
+		v := transitOf(w)
+		v.namespace = e.project
+		v.write(t, "keys/app", jobj{"type": "ed25519", "exportable": true})
+		v.write(t, "keys/enc", nil)
+		signature := v.write(t, "sign/app", jobj{"input": in64("m")})["signature"]
+		freeze := func(kill bool) {
+			send[api.Freeze](t, w.admin, "POST", "/projects/"+e.project+"/freeze", api.FreezeRequest{Kill: kill, Reason: "test"})
+		}
+		statuses := func() string {
+			return fmt.Sprint(v.call(t, "POST", "keys/app/rotate", nil).status, v.call(t, "POST", "encrypt/enc", jobj{"plaintext": ""}).status, v.call(t, "POST", "encrypt/new", jobj{"plaintext": ""}).status,
+				v.call(t, "POST", "sign/app", jobj{"input": ""}).status, v.call(t, "GET", "export/signing-key/app", nil).status,
+				v.call(t, "GET", "keys/app", nil).status, v.call(t, "POST", "verify/app", jobj{"input": in64("m"), "signature": signature}).status)
+		}
+		freeze(false)
+		if got := statuses(); got != "403 200 403 200 200 200 200" {
+			t.Errorf("frozen: %s", got)
+		}
+		freeze(true)
+		if got := statuses(); got != "403 403 403 403 403 200 200" {
+			t.Errorf("killed: %s", got)
+		}
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/policy"
@@ -147,6 +148,38 @@ func TestExchangedMaterialDoesNotOpen(t *testing.T) {
 		if len(found) != 1 || found[0] != "transit_version "+changed.ID {
 			t.Errorf("the deep check finds %v", found)
 		}
+	}
+}
+
+// Another organisation's key is not there, by name or by id, and what it made opens nowhere else.
+func TestKeysOfAnotherOrganisationAreNotThere(t *testing.T) {
+	w := newWorld(t)
+	ref := w.make(t, NewKey{Name: "k", Exportable: true, PlainBackup: true})
+	text := w.one(t, ref, Plain{Plaintext: sensitive.FromString("x")})
+	row := w.row(t, ref)
+	org := store.Org{ID: domain.NewID[domain.OrgID](), Slug: "other", Name: "Other"}
+	must(t, w.db.Write(w.ctx, storetest.Entry("test"), func(tx *store.Tx) error { return tx.PutOrg(w.ctx, &org) }))
+	who := &domain.Principal{Kind: domain.System, ID: "other", Org: org.ID}
+	other := guard.WithCaller(w.ctx, &guard.Caller{Principal: who, Dialect: "native"})
+	for _, by := range []Ref{ref, {ID: row.ID}, {ID: "no id"}} {
+		_, read := w.Key(other, by)
+		_, decrypted := w.Decrypt(other, by, []Closed{{Ciphertext: text}})
+		_, rotated := w.Rotate(other, by)
+		_, configured := w.Configure(other, by, Config{})
+		_, deleted := w.Delete(other, by)
+		_, _, exported := w.Export(other, by, EncryptionKey, 0)
+		_, kept := w.Backup(other, by)
+		for i, err := range []error{read, decrypted, rotated, configured, deleted, exported, kept} {
+			if !errors.Is(err, fault.NotFound) {
+				t.Errorf("%+v, %d: %v", by, i, err)
+			}
+		}
+	}
+	if _, err := w.Create(other, "", NewKey{Name: "k"}); err != nil {
+		t.Errorf("a name that another organisation uses: %v", err)
+	}
+	if _, err := w.Decrypt(other, ref, []Closed{{Ciphertext: text}}); !errors.Is(err, fault.Invalid) {
+		t.Errorf("a ciphertext of another organisation: %v", err)
 	}
 }
 

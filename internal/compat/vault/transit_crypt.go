@@ -27,6 +27,13 @@ func (f fields) extras(encrypts bool) (transitExtras, error) {
 	if out.version, err = f.integer("key_version"); err != nil {
 		return out, err
 	}
+	padding, err := f.text("padding_scheme")
+	if err != nil {
+		return out, err
+	}
+	if padding != "" && padding != "oaep" { // whoever can ask whether a PKCS #1 v1.5 ciphertext opens could read it
+		return out, bad("unsupported padding scheme: RSA keys encrypt with oaep only")
+	}
 	nonce, err := f.text("nonce")
 	if err == nil && nonce != "" && encrypts {
 		err = bad("provided nonce not allowed for this key")
