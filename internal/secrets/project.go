@@ -416,6 +416,9 @@ func (s *Service) PurgeProject(ctx context.Context, name string) error {
 				return err
 			}
 		}
+		if err := tx.PurgeTransitKeys(ctx, row.Org, row.ID); err != nil {
+			return err
+		}
 		row.PurgedAt = tx.Now()
 		return tx.PutProject(ctx, &row)
 	})

@@ -20,10 +20,10 @@ func (s *Server) registerDialects(mux *http.ServeMux) []httpkit.Shape {
 	for _, name := range s.o.Config.Dialects {
 		switch name {
 		case infisical.Dialect:
-			infisical.New(infisical.Services{Secrets: s.secrets, Access: s.access, Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
+			infisical.New(infisical.Services{Secrets: s.secrets, Access: s.access, Transit: s.transit, Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
 			shapes = append(shapes, infisical.Shape())
 		case vault.Dialect:
-			vault.New(vault.Services{Secrets: s.secrets, Access: s.access, Keys: s.keys, Instance: s.vaultInstance(), Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
+			vault.New(vault.Services{Secrets: s.secrets, Access: s.access, Transit: s.transit, Keys: s.keys, Instance: s.vaultInstance(), Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
 			shapes = append(shapes, vault.Shape())
 		}
 	}

@@ -14,7 +14,7 @@ var floors = [...][]string{
 	{"internal/policy", "internal/keyring", "internal/audit", "internal/store"},
 	{"internal/guard", "internal/job"},
 	{"internal/keys", "internal/follow"},
-	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass"},
+	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass", "internal/transit"},
 	{"internal/rotate", "internal/lease", "internal/sync", "internal/alert"},
 	{"internal/incident"},
 	{"internal/httpkit"},
@@ -31,7 +31,7 @@ var beside = [...]string{"internal/testpg", "internal/testoidc", "internal/tests
 // inside is everything that only makes sense in a process with a database: what the offline half must not need.
 var inside = []string{
 	"internal/policy", "internal/keyring", "internal/audit", "internal/store", "internal/guard", "internal/job", "internal/keys", "internal/follow",
-	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass", "internal/rotate", "internal/lease",
+	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass", "internal/transit", "internal/rotate", "internal/lease",
 	"internal/sync", "internal/alert", "internal/incident", "internal/httpkit", "internal/httpapi", "internal/web",
 	"internal/compat", "internal/server",
 }
@@ -64,9 +64,9 @@ var rules = [...]rule{
 			"what one needs from another it states as a small interface",
 	},
 	{
-		but:   []string{"internal/keys", "internal/secrets", "internal/access", "internal/backup", "internal/server", "internal/doctor", "internal/cli"},
+		but:   []string{"internal/keys", "internal/secrets", "internal/transit", "internal/access", "internal/backup", "internal/server", "internal/doctor", "internal/cli"},
 		never: []string{"internal/keyring"},
-		reason: "few places may open values: secrets, access and backup; keys turns the keyring, server builds it, doctor inspects it; " +
+		reason: "few places may open values: secrets, transit, access and backup; keys turns the keyring, server builds it, doctor inspects it; " +
 			"the command line makes root keys and checks a census without a server",
 	},
 	{

@@ -84,6 +84,12 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"tasks":                 func() error { _, err := q.LeaverTasks(ctx, org, "", false); return err },
 		"tasks of a leaver":     func() error { _, err := q.LeaverTasks(ctx, org, user, true); return err },
 		"personal":              func() error { _, err := q.Personal(ctx, secret, user); return err },
+		"transit key":           func() error { _, err := q.TransitKey(ctx, "x"); return err },
+		"transit key by name":   func() error { _, err := q.TransitKeyByName(ctx, org, project, "x"); return err },
+		"transit keys":          func() error { _, err := q.TransitKeys(ctx, org, project); return err },
+		"transit keys counted":  func() error { _, err := q.CountTransitKeys(ctx, org, project); return err },
+		"transit keys due":      func() error { _, err := q.TransitKeysDue(ctx, 1, 5); return err },
+		"transit versions":      func() error { _, err := q.TransitVersions(ctx, "x"); return err },
 		"personals":             func() error { _, err := q.PersonalsOf(ctx, user, project); return err },
 	} {
 		texts, args = nil, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/httpkit"
 	"github.com/keyturn/keyturn/internal/secrets"
+	"github.com/keyturn/keyturn/internal/transit"
 )
 
 // Prefix is where the dialect lives.
@@ -27,6 +28,7 @@ const Dialect = "infisical"
 type Services struct {
 	Secrets *secrets.Service
 	Access  *access.Service
+	Transit *transit.Service
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
 	// PingEvery is how often a quiet stream says that it lives, and how often it is looked whether its token still does.
 	PingEvery time.Duration
@@ -101,6 +103,7 @@ func (s *Surface) routes() []route {
 		s.projectRoutes(),
 		s.dynamicRoutes(),
 		s.eventRoutes(),
+		s.kmsRoutes(),
 	)
 }
 
