@@ -26,7 +26,20 @@ func downgrade(t *testing.T, driver, address string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	for _, text := range []string{"DROP TABLE audit_index", "DELETE FROM schema_migration WHERE number >= 13"} {
+	texts := []string{"DROP TABLE audit_index", "DELETE FROM schema_migration WHERE number >= 13", "DROP TABLE mount", "DROP TABLE document_version",
+		"DROP INDEX secret_folder", "DROP INDEX secret_history_folder", "DROP INDEX token_family", "DROP TABLE token_role", "DROP TABLE cubbyhole",
+		"DROP TABLE auth_role", "DROP TABLE auth_mount"}
+	for table, columns := range map[string][]string{
+		"token":         {"display", "path", "meta", "policies", "ttl_ms", "period_ms", "explicit_max_ms", "renewed_at", "orphan", "batch", "family", "token_role"},
+		"wrapped":       {"kind", "path", "accessor"},
+		"client_secret": {"networks", "token_networks", "metadata"},
+		"role":          {"policy"},
+	} {
+		for _, column := range columns {
+			texts = append(texts, "ALTER TABLE "+table+" DROP COLUMN "+column)
+		}
+	}
+	for _, text := range texts {
 		if _, err := db.Exec(text); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
@@ -77,8 +90,10 @@ func TestANewerProgramBacksUpBeforeItBringsTheSchemaForward(t *testing.T) {
 			if len(list.Backups) != 1 || list.Backups[0].Name != lying[0] || list.Backups[0].Where != "place" || list.Backups[0].Schema != 12 {
 				t.Errorf("listed %+v", list.Backups)
 			}
-			if v := send[api.Verification](t, again.admin, "POST", "/audit/verify?deep=true", nil); len(v.Problems) != 0 {
-				t.Errorf("the log and the data differ: %+v", v.Problems)
+			for _, p := range send[api.Verification](t, again.admin, "POST", "/audit/verify?deep=true", nil).Problems {
+				if !strings.HasPrefix(p.Row, "document_version ") { // an older program would not have written them
+					t.Errorf("the log and the data differ: %+v", p)
+				}
 			}
 			// It is the way back: it restores, and is brought forward on the way.
 			file, err := os.ReadFile(filepath.Join(place, get[api.Status](t, again.admin, "/status").InstanceID, lying[0]))
