@@ -94,13 +94,16 @@ func (s *Service) session(ctx context.Context, tx *store.Tx, p guard.Permit, pro
 	c := guard.CallerOf(ctx)
 	row := store.Token{Kind: domain.SessionToken, Name: "login", PrincipalKind: proof.Kind, PrincipalID: proof.ID, ExpiresAt: tx.Now() + proof.TTL.Milliseconds(),
 		Method: proof.Method, AuthAt: tx.Now(), Idle: proof.Idle.Milliseconds(), Uses: proof.Uses, Networks: proof.Networks, Attributes: proof.Attributes,
-		Address: c.Address, Agent: c.Agent, TTL: proof.TTL.Milliseconds(), Period: proof.Period.Milliseconds(), ExplicitMax: proof.ExplicitMax.Milliseconds(),
+		Address: c.Address, Agent: c.Agent, Period: proof.Period.Milliseconds(), ExplicitMax: proof.ExplicitMax.Milliseconds(),
 		Batch: proof.Batch, Policies: proof.Policies, Display: proof.Display, Path: proof.Path, Meta: proof.Meta}
 	if proof.MFA {
 		row.MFAAt = tx.Now()
 	}
 	if proof.MaxTTL > 0 && !proof.Batch {
 		row.RenewUntil = tx.Now() + proof.MaxTTL.Milliseconds()
+	}
+	if Renewable(row) { // of others it can be told from their end
+		row.TTL = proof.TTL.Milliseconds()
 	}
 	disabled := false
 	if proof.Kind == domain.Identity {

@@ -28,16 +28,6 @@ type Leases interface {
 	List(ctx context.Context, prefix string) ([]string, error)
 }
 
-// isLeases tells whether a path is about leases, in the spelling of today or the old one.
-func isLeases(path string) bool {
-	for _, root := range []string{"sys/leases", "sys/renew", "sys/revoke", "sys/revoke-prefix", "sys/revoke-force"} {
-		if path == root || strings.HasPrefix(path, root+"/") {
-			return true
-		}
-	}
-	return false
-}
-
 // sysLeases answers the calls on leases.
 func (s *Surface) sysLeases(ctx context.Context, c *call) (*reply, error) {
 	op, rest, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(c.path, "sys/leases/"), "sys/"), "/")
