@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/keyturn/keyturn/bench/measure"
 )
@@ -26,7 +27,7 @@ func (b *bench) dialects(ctx context.Context) error {
 	if b.keyturn == nil {
 		return errors.New("Keyturn is not there")
 	}
-	return errors.Join(b.dialectReads(ctx, b.keyturn), b.dialectLists(ctx, b.keyturn))
+	return errors.Join(b.dialectReads(ctx, b.keyturn), b.dialectLists(ctx, b.keyturn), b.movingIn(ctx, b.keyturn))
 }
 
 // dialectReads compares single reads of documents with one value.
@@ -102,6 +103,42 @@ func (b *bench) dialectLists(ctx context.Context, kt *keyturnPeer) error {
 	b.compareWith(row, dialectSame, dialectList, rate, atLeast(1.5))
 	return nil
 }
+
+// movingIn moves the documents of Vault here, with plan, commits and comparison, as a person would.
+func (b *bench) movingIn(ctx context.Context, kt *keyturnPeer) error {
+	i := slices.IndexFunc(b.peers, func(p Peer) bool { _, ok := p.(vaultPeer); return ok })
+	if i < 0 {
+		return nil
+	}
+	vault := b.peers[i].(vaultPeer)
+	documents := make([][]byte, importSize)
+	for i := range documents {
+		target := fmt.Sprintf("/v1/secret/data/move%d/%s", i%100, measure.Name(i))
+		body := mustJSON(map[string]any{"data": map[string]any{"password": measure.Value(i, 0), "port": 5432}})
+		documents[i] = rawRequest("POST", vault.Address(), target, body, "X-Vault-Token: "+vault.ready.RootToken)
+	}
+	if err := sendAll(ctx, vault.Address(), documents); err != nil {
+		return fmt.Errorf("fill Vault: %w", err)
+	}
+	cmd := kt.command(ctx, ktReadEnv, ktMigrateArgs("moved")...)
+	cmd.Env = append(cmd.Env, "VAULT_ADDR=http://"+vault.Address(), "VAULT_TOKEN="+vault.ready.RootToken)
+	took, err := timed(kt.PID(), func() error {
+		_, err := cmd.Output()
+		if err != nil {
+			return fmt.Errorf("keyturn migrate: %w%s", err, stderrOf(err))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	seconds := took.P50 / 1e6
+	b.fact("10,000 documents of Vault moved and compared", fmt.Sprintf("%.1f s", seconds), fmt.Sprintf("under %d s", movingWithin), verdict(seconds < movingWithin))
+	return nil
+}
+
+// movingWithin is the aim for 10,000 documents, in seconds.
+const movingWithin = 60
 
 // ktListTag asks a list for its ETag.
 func ktListTag(ctx context.Context, url, token string) (string, error) {

@@ -155,6 +155,11 @@ func ktSlotsArgs() []string { return []string{"keys", "slots", "--json"} }
 // ktImportArgs imports a dotenv file through the CLI.
 func ktImportArgs(file string) []string { return []string{"import", file} }
 
+// ktMigrateArgs moves the mount secret of a Vault into a project.
+func ktMigrateArgs(project string) []string {
+	return []string{"migrate", "vault", "--only", "secret", "--into", project, "--yes"}
+}
+
 func mustJSON(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -184,13 +184,13 @@ func (lp *loop) operation(ctx context.Context, from, to time.Time) (bool, error)
 			lp.next = 0
 		}
 		status, holds, err := lp.exchange(request, expected)
-		if status/100 != 2 {
+		if !accepted(status) {
 			lp.failed++
 			good = false
 		} else if now := time.Now(); !now.Before(from) && !now.After(to) {
 			lp.finished++
 		}
-		if status/100 == 2 && !holds {
+		if accepted(status) && !holds {
 			lp.wrong++
 		}
 		if err == nil {
@@ -206,6 +206,9 @@ func (lp *loop) operation(ctx context.Context, from, to time.Time) (bool, error)
 	}
 	return good, nil
 }
+
+// accepted tells whether a server did what was asked; "nothing changed" is an answer to those who ask for it.
+func accepted(status int) bool { return status/100 == 2 || status == 304 }
 
 func (lp *loop) exchange(request, expected []byte) (status int, holds bool, err error) {
 	if _, err := lp.conn.Write(request); err != nil {
