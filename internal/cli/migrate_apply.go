@@ -122,8 +122,11 @@ type batch struct {
 // writeValues writes the states that are missing, oldest first.
 func (m *migration) writeValues(ctx context.Context, e *movedEnv) error {
 	var folders []api.Change
+	filled := e.filled()
 	for _, path := range e.missingFolders() {
-		folders = append(folders, api.Change{Op: "folder.create", Path: path})
+		if !filled[path] {
+			folders = append(folders, api.Change{Op: "folder.create", Path: path})
+		}
 	}
 	batches := e.batches()
 	p := term.NewProgress(m.app.err, "writing "+e.project.plan.Slug+"/"+e.plan.Slug)
@@ -134,12 +137,66 @@ func (m *migration) writeValues(ctx context.Context, e *movedEnv) error {
 		}
 		p.Update(int64(i+1), int64(len(batches)))
 	}
-	for chunk := range slices.Chunk(folders, maxBatch) { // most came with their secrets; these are the same again and change nothing
+	for chunk := range slices.Chunk(e.closing(batches), maxBatch) {
+		if err := m.commit(ctx, e, "deleted at "+m.plan.Source, chunk); err != nil {
+			return err
+		}
+	}
+	for chunk := range slices.Chunk(folders, maxBatch) {
 		if err := m.commit(ctx, e, "folders moved from "+m.plan.Source, chunk); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// closing deletes the folders that are deleted at the source, as far as this run wrote their history and nothing lives in them or
+// below them.
+func (e *movedEnv) closing(batches []*batch) []api.Change {
+	alive := map[string]bool{}
+	mark := func(path string) {
+		for ; path != "" && !alive[path]; path = path[:strings.LastIndexByte(path, '/')] {
+			alive[path] = true
+		}
+	}
+	for _, s := range e.plan.Now() {
+		mark(s.Path)
+	}
+	for _, f := range e.plan.Folders {
+		mark(f.Path)
+	}
+	for path := range e.folders { // made here by somebody
+		if path != "/" && !slices.Contains(e.plan.Closed, path) {
+			mark(path)
+		}
+	}
+	written := map[string]bool{}
+	for _, b := range batches {
+		for k := range b.keys {
+			written[k.Path] = true
+		}
+	}
+	var out []api.Change
+	for _, path := range e.plan.Closed {
+		below := slices.ContainsFunc(out, func(c api.Change) bool { return strings.HasPrefix(path, c.Path+"/") })
+		if written[path] && !alive[path] && path != "/" && !below {
+			out = append(out, api.Change{Op: "folder.delete", Path: path})
+		}
+	}
+	return out
+}
+
+// filled tells which folders come with the secrets in them or below them.
+func (e *movedEnv) filled() map[string]bool {
+	out := map[string]bool{}
+	for _, st := range e.plan.Steps {
+		for _, s := range st.Sets {
+			for path := s.Path; path != "" && !out[path]; path = path[:strings.LastIndexByte(path, '/')] {
+				out[path] = true
+			}
+		}
+	}
+	return out
 }
 
 func (m *migration) commit(ctx context.Context, e *movedEnv, message string, changes []api.Change) error {

@@ -123,7 +123,7 @@ func TestAVaultMovesWithItsHistory(t *testing.T) {
 	// An application that only learns another address finds everything where it was, in versions and types too.
 	for path, want := range map[string]string{
 		"secret/data/team/app": `"A":"test-value-3","B":"test-value-b"`, "secret/data/team/app?version=1": `"A":"test-value-1","B":"test-value-b"`, "secret/metadata/team?list=true": `"keys":["app"]`,
-		"old/x": `"A":"${HOST}","N":5`, "sys/internal/ui/mounts/old/x": `"version":"1"`,
+		"secret/data/gone": `"errors":[]`, "old/x": `"A":"${HOST}","N":5`, "sys/internal/ui/mounts/old/x": `"version":"1"`,
 	} {
 		if got := m.vault(path); !strings.Contains(got, want) {
 			t.Errorf("%s answers %s", path, got)
@@ -148,7 +148,7 @@ func TestAVaultMovesWithItsHistory(t *testing.T) {
 			t.Errorf("the cause is %s", c.Cause)
 		}
 	}
-	want := []string{"2026-01-04T00:00:00Z moved from vault", "2026-01-03T00:00:00Z moved from vault", "2026-01-02T00:00:00Z moved from vault", "2026-01-01T12:00:00Z moved from vault", "2026-01-01T00:00:00Z moved from vault"}
+	want := []string{"deleted at vault", "2026-01-04T00:00:00Z moved from vault", "2026-01-03T00:00:00Z moved from vault", "2026-01-02T00:00:00Z moved from vault", "2026-01-01T12:00:00Z moved from vault", "2026-01-01T00:00:00Z moved from vault"}
 	if strings.Join(messages, "|") != strings.Join(want, "|") {
 		t.Errorf("commits %q", messages)
 	}

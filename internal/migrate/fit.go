@@ -391,6 +391,11 @@ func (t *fitter) env(p Project, e, fitted *Env) {
 		}
 		fitted.Folders = append(fitted.Folders, folder)
 	}
+	for _, path := range e.Closed {
+		if to, ok := t.to[spot{p.Slug, e.Slug, path, ""}]; ok {
+			fitted.Closed = append(fitted.Closed, to.path)
+		}
+	}
 	t.refuseLarge(p, e)
 	for _, st := range e.Steps {
 		step := Step{At: st.At, Author: clean(st.Author)}

@@ -57,6 +57,7 @@ type Env struct {
 	Slug    string
 	Name    string
 	Folders []Folder // also those without a secret
+	Closed  []string // folders that are deleted at the source; their history may come along
 	Steps   []Step   // oldest first; what they make of an empty environment is what the source has now
 }
 

@@ -204,7 +204,12 @@ func (r *vaultReader) mount(ctx context.Context, m vaultMount) error {
 		if len(d.meta) > 0 {
 			described++
 		}
-		e.Folders = append(e.Folders, Folder{Path: "/" + d.path})
+		switch {
+		case !d.gone.IsZero():
+			e.Closed = append(e.Closed, "/"+d.path)
+		case len(d.states) > 0:
+			e.Folders = append(e.Folders, Folder{Path: "/" + d.path})
+		}
 		if err := d.steps(r.plan, e); err != nil {
 			return err
 		}

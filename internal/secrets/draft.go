@@ -28,6 +28,9 @@ type draft struct {
 	refs map[domain.SecretID][]domain.SecretID
 	// importers keeps who shows a folder, as the draft has it.
 	importers map[domain.FolderID][]seer
+	// looked counts the folders that were asked for one by one; allImports has all of them at once, see importing.
+	looked     int
+	allImports map[domain.FolderID][]store.Folder
 	// pin writes what is made or taken from elsewhere into the changes, so that applying them again gives the same.
 	pin bool
 	// loose lets references point to nothing.

@@ -81,7 +81,7 @@ func (d *draft) seers(ctx context.Context, e *envDraft, f *folderDraft) ([]seer,
 	}
 	for i := 0; i < len(out); i++ { // grows as it runs
 		shown := out[i].folder.row.ID
-		rows, err := d.tx.FoldersImporting(ctx, d.p.Org(), shown)
+		rows, err := d.importing(ctx, shown)
 		if err != nil {
 			return nil, err
 		}
@@ -105,6 +105,34 @@ func (d *draft) seers(ctx context.Context, e *envDraft, f *folderDraft) ([]seer,
 	}
 	d.importers[f.row.ID] = out
 	return out, nil
+}
+
+// fewFolders is up to how many folders of a commit are looked for one by one in what others import. Each look reads all folders of
+// the organisation, so a commit with more of them reads once what any folder imports.
+const fewFolders = 8
+
+// importing lists the folders that show another one directly, as the database has them.
+func (d *draft) importing(ctx context.Context, shown domain.FolderID) ([]store.Folder, error) {
+	if d.allImports == nil {
+		if d.looked++; d.looked <= fewFolders {
+			return d.tx.FoldersImporting(ctx, d.p.Org(), shown)
+		}
+		rows, err := d.tx.FoldersWithImports(ctx, d.p.Org())
+		if err != nil {
+			return nil, err
+		}
+		d.allImports = map[domain.FolderID][]store.Folder{}
+		for _, row := range rows {
+			seen := seenFolders{}
+			for _, imp := range row.Settings.Imports {
+				if !seen[imp.Folder] {
+					seen[imp.Folder] = true
+					d.allImports[imp.Folder] = append(d.allImports[imp.Folder], row)
+				}
+			}
+		}
+	}
+	return d.allImports[shown], nil
 }
 
 // imports tells whether a folder shows another one directly.

@@ -37,6 +37,11 @@ func (q Queries) FoldersImporting(ctx context.Context, org domain.OrgID, id doma
 	return folders.list(ctx, q.q, "WHERE org_id = ? AND deleted = 0 AND settings LIKE ?", string(org), "%"+string(id)+"%")
 }
 
+// FoldersWithImports lists all live folders of the organisation that show others.
+func (q Queries) FoldersWithImports(ctx context.Context, org domain.OrgID) ([]Folder, error) {
+	return folders.list(ctx, q.q, "WHERE org_id = ? AND deleted = 0 AND settings LIKE ?", string(org), `%"imports":%`)
+}
+
 // PutFolders replaces states of folders; the states that were replaced go to the history.
 func (tx *Tx) PutFolders(ctx context.Context, old, rows []*Folder) error {
 	if err := folderHistory.put(ctx, tx, old...); err != nil {

@@ -129,6 +129,9 @@ func rows(t *testing.T, fresh Fresh) {
 		importing, err := db.FoldersImporting(ctx, w.Org.ID, w.Root.ID)
 		slices.SortFunc(importing, func(a, b store.Folder) int { return bytes.Compare([]byte(a.Path), []byte(b.Path)) })
 		same(t, "importing folders", importing, err, want[1:])
+		importing, err = db.FoldersWithImports(ctx, w.Org.ID)
+		slices.SortFunc(importing, func(a, b store.Folder) int { return bytes.Compare([]byte(a.Path), []byte(b.Path)) })
+		same(t, "folders with imports", importing, err, want[1:])
 	})
 
 	t.Run("ten thousand secrets at once, found by name, folder and environment", func(t *testing.T) {
