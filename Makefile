@@ -6,6 +6,10 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # How long each fuzz target runs in `make soak`.
 FUZZTIME ?= 10m
 
+# The race detector watches our code, not the engine that a program translated from C: that takes five times as long. The
+# locks between the two are watched all the same.
+RACE     ?= -gcflags=modernc.org/...=-race=false
+
 export GO VERSION FUZZTIME
 
 .DEFAULT_GOAL := help
@@ -28,7 +32,7 @@ dev: ## like run, and again after every change of the source
 
 test: ## install what the tests need from Debian, then run all tests with the race detector
 	@scripts/testdeps.sh
-	@CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 25m ./...
+	@CGO_ENABLED=1 $(GO) test -race $(RACE) -shuffle=on -timeout 25m ./...
 
 check: ## format, vet, staticcheck, import shape, cross compile, reproducibility, known vulnerabilities
 	@scripts/check.sh

@@ -27,6 +27,7 @@ type CustomRoles struct {
 type Rule struct {
 	Effect       string   `json:"effect"` // allow, deny
 	Actions      []string `json:"actions"`
+	Projects     []string `json:"projects,omitzero"` // ids; in the text of a role slugs will do
 	Environments []string `json:"environments,omitzero"`
 	Paths        []string `json:"paths,omitzero"`
 	Names        []string `json:"names,omitzero"`

@@ -81,7 +81,7 @@ func start(tb testing.TB, options []Option) (*Server, *server.Server) {
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	o := server.Options{Version: "test", LookupEnv: func(string) (string, bool) { return "", false },
-		Config: config.Config{Mode: config.Development, Data: folder, Dialects: []string{"infisical", "vault"}, CacheBytes: 16 << 20, OfflineMaxAge: time.Hour, LogLevel: "error", PublicURL: "http://localhost:" + port,
+		Config: config.Config{Mode: config.Development, Data: folder, CacheBytes: 16 << 20, OfflineMaxAge: time.Hour, LogLevel: "error", Dialects: []string{"infisical", "vault"}, PublicURL: "http://localhost:" + port,
 			BackupTo: filepath.Join(folder, "backups"), ArchiveTo: filepath.Join(folder, "audit-archive")}} // none is made by itself
 	for _, option := range options {
 		option(&o)

@@ -147,8 +147,8 @@ func (s *Service) RevokeAPIKey(ctx context.Context, id domain.TokenID) error {
 		if err != nil || row.RevokedAt != 0 {
 			return err
 		}
-		row.RevokedAt = tx.Now()
-		return tx.PutToken(ctx, &row)
+		_, err = tx.EndToken(ctx, &row)
+		return err
 	})
 }
 
@@ -169,8 +169,7 @@ func (s *Service) RevokeTokensOf(ctx context.Context, machine string) (int, erro
 			if row.RevokedAt != 0 || row.ExpiresAt != 0 && row.ExpiresAt <= tx.Now() {
 				continue
 			}
-			row.RevokedAt = tx.Now()
-			if err := tx.PutToken(ctx, &row); err != nil {
+			if _, err := tx.EndToken(ctx, &row); err != nil {
 				return err
 			}
 			n++
@@ -196,24 +195,11 @@ func (s *Service) Renew(ctx context.Context, ttl time.Duration) (store.Token, er
 		if row.RevokedAt != 0 || row.ExpiresAt != 0 && row.ExpiresAt <= tx.Now() {
 			return unknown() // it ended since it was looked at
 		}
-		if row.RenewUntil == 0 {
-			return fault.New(fault.Denied, "this token cannot be renewed").WithHint("log in again; a login method with --max-ttl gives tokens that can be")
+		until, err := renewal(ctx, tx, row, ttl)
+		if err != nil || until <= row.ExpiresAt {
+			return err // renewing never shortens
 		}
-		if ttl == 0 {
-			ttl = defaultTokenTTL
-			if row.PrincipalKind == domain.Identity {
-				i, err := tx.Identity(ctx, domain.IdentityID(row.PrincipalID))
-				if err != nil {
-					return err
-				}
-				ttl = time.Duration(i.TokenTTL) * time.Millisecond
-			}
-		}
-		until := min(tx.Now()+ttl.Milliseconds(), row.RenewUntil)
-		if until <= row.ExpiresAt {
-			return nil // renewing never shortens
-		}
-		row.ExpiresAt = until
+		row.ExpiresAt, row.RenewedAt = until, tx.Now()
 		if err := tx.PutToken(ctx, &row); err != nil {
 			return err
 		}

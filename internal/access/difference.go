@@ -39,6 +39,9 @@ func (s *Service) DiffRole(ctx context.Context, places Places, role, text string
 		if err != nil {
 			return err
 		}
+		if rules, err = placed(ctx, s.db.Queries, org, rules); err != nil {
+			return err
+		}
 		all, err := s.everyone(ctx, org)
 		if err != nil {
 			return err

@@ -191,7 +191,7 @@ func (s *Service) eraseTraces(ctx context.Context, tx *store.Tx, row store.Perso
 		return err
 	}
 	for _, t := range tokens {
-		t.Address, t.Agent, t.Attributes = "", "", nil
+		t.Address, t.Agent, t.Attributes, t.Display, t.Meta = "", "", nil, "", nil
 		if err := tx.PutToken(ctx, &t); err != nil {
 			return err
 		}

@@ -39,6 +39,15 @@ type Proof struct {
 	Attributes map[string]string // what was proved about the holder, for conditions of policy
 	MFA        bool              // a second factor was shown, here or to the identity provider
 
+	// What only Vault clients ask for.
+	Period      time.Duration     // what each renewal gives, 0: not periodic
+	ExplicitMax time.Duration     // shown beside MaxTTL, which is what counts
+	Batch       bool              // no accessor, no renewal
+	Policies    []domain.Role     // the only roles that count, by id or built-in name, and domain.DefaultPolicy; nil for all
+	Display     string            // such as "approle" or "userpass-ann"
+	Path        string            // such as "auth/approle/login"
+	Meta        map[string]string // noted and shown; decides nothing
+
 	// then is done in the transaction that makes the token: a code is marked as used, a hash is made anew.
 	then func(context.Context, *store.Tx, guard.Permit) error
 }
@@ -85,11 +94,12 @@ func (s *Service) session(ctx context.Context, tx *store.Tx, p guard.Permit, pro
 	c := guard.CallerOf(ctx)
 	row := store.Token{Kind: domain.SessionToken, Name: "login", PrincipalKind: proof.Kind, PrincipalID: proof.ID, ExpiresAt: tx.Now() + proof.TTL.Milliseconds(),
 		Method: proof.Method, AuthAt: tx.Now(), Idle: proof.Idle.Milliseconds(), Uses: proof.Uses, Networks: proof.Networks, Attributes: proof.Attributes,
-		Address: c.Address, Agent: c.Agent}
+		Address: c.Address, Agent: c.Agent, TTL: proof.TTL.Milliseconds(), Period: proof.Period.Milliseconds(), ExplicitMax: proof.ExplicitMax.Milliseconds(),
+		Batch: proof.Batch, Policies: proof.Policies, Display: proof.Display, Path: proof.Path, Meta: proof.Meta}
 	if proof.MFA {
 		row.MFAAt = tx.Now()
 	}
-	if proof.MaxTTL > 0 {
+	if proof.MaxTTL > 0 && !proof.Batch {
 		row.RenewUntil = tx.Now() + proof.MaxTTL.Milliseconds()
 	}
 	disabled := false
@@ -136,6 +146,11 @@ func codeWanted() *fault.Error {
 // Login checks a person's password and, where he has one, his second factor. Whoever does not know the password is not told
 // that there is one: the fault whose reason is [fault.ReasonSecondFactor] follows a right password only.
 func (s *Service) Login(ctx context.Context, in LoginInput) (Session, error) {
+	return s.loginPerson(ctx, in, func(store.Person, *Proof) error { return nil })
+}
+
+// loginPerson is [Service.Login]; finish adds to what was proved once the password is right.
+func (s *Service) loginPerson(ctx context.Context, in LoginInput, finish func(store.Person, *Proof) error) (Session, error) {
 	email, err := domain.ParseEmail(in.Email)
 	if err != nil {
 		return Session{}, err
@@ -157,6 +172,9 @@ func (s *Service) Login(ctx context.Context, in LoginInput) (Session, error) {
 			return Proof{}, err
 		}
 		proof := Proof{Kind: domain.User, ID: string(row.ID), Name: string(row.Email), Method: "password", TTL: set.SessionMax, Idle: set.Idle}
+		if err := finish(row, &proof); err != nil {
+			return Proof{}, err
+		}
 		code, err := s.secondFactor(ctx, row.ID, in.Code)
 		if err != nil {
 			return Proof{}, err
@@ -198,48 +216,57 @@ func (s *Service) LoginIdentity(ctx context.Context, clientID string, secret sen
 		return Session{}, fault.New(fault.Invalid, "the client id is not an id").WithField("/client_id", "want the UUID that \"identity create\" printed")
 	}
 	return s.login(ctx, string(id), func() (Proof, error) {
-		kind, err := domain.CheckToken(string(secret.Reveal()))
-		if err != nil || kind != domain.ClientSecret {
-			return Proof{}, badLogin()
-		}
-		hash := domain.TokenHash(string(secret.Reveal()))
-		row, err := s.db.ClientSecretByHash(ctx, hash[:])
-		if err != nil {
-			if fault.KindOf(err) == fault.NotFound {
-				err = badLogin()
-			}
-			return Proof{}, err
-		}
-		if !usable(row, id, time.Now().UnixMilli()) {
-			return Proof{}, badLogin()
-		}
-		i, err := s.db.Identity(ctx, id)
-		if err == nil && i.Disabled {
+		proof, _, err := s.proveSecret(ctx, id, secret)
+		return proof, err
+	})
+}
+
+// proveSecret checks a machine's client secret, and gives what is known of it.
+func (s *Service) proveSecret(ctx context.Context, id domain.IdentityID, secret sensitive.Value) (Proof, store.ClientSecret, error) {
+	hash := secretHash(id, secret)
+	row, err := s.db.ClientSecretByHash(ctx, hash[:])
+	if err != nil {
+		if fault.KindOf(err) == fault.NotFound {
 			err = badLogin()
 		}
-		if err == nil {
-			err = reachable(i.Networks, guard.CallerOf(ctx).Address)
+		return Proof{}, row, err
+	}
+	if !usable(row, id, time.Now().UnixMilli()) {
+		return Proof{}, row, badLogin()
+	}
+	i, err := s.db.Identity(ctx, id)
+	if err == nil && i.Disabled {
+		err = badLogin()
+	}
+	if err == nil {
+		err = s.secretReachable(ctx, i, row)
+	}
+	if err != nil {
+		return Proof{}, row, err
+	}
+	proof := Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: methodClientSecret, TTL: time.Duration(i.TokenTTL) * time.Millisecond,
+		MaxTTL: time.Duration(i.MaxTTL) * time.Millisecond, Uses: i.TokenUses, Networks: i.Networks}
+	if row.TokenNetworks != nil {
+		proof.Networks = row.TokenNetworks
+	}
+	proof.then = func(ctx context.Context, tx *store.Tx, p guard.Permit) error {
+		// Looked at again inside the transaction, so that a secret for one login gives one, however many ask at once.
+		row, err := tx.ClientSecretByHash(ctx, hash[:])
+		if fault.KindOf(err) == fault.NotFound && err != nil {
+			return badLogin()
 		}
 		if err != nil {
-			return Proof{}, err
+			return err
 		}
-		return Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: "client-secret", TTL: time.Duration(i.TokenTTL) * time.Millisecond,
-			MaxTTL: time.Duration(i.MaxTTL) * time.Millisecond, Uses: i.TokenUses, Networks: i.Networks,
-			then: func(ctx context.Context, tx *store.Tx, p guard.Permit) error {
-				// Looked at again inside the transaction, so that a secret for one login gives one, however many ask at once.
-				row, err := tx.ClientSecretByHash(ctx, hash[:])
-				if err != nil {
-					return err
-				}
-				if !usable(row, id, tx.Now()) {
-					return badLogin()
-				}
-				row.Used++
-				row.LastUsedAt = tx.Now()
-				p.Note("client_secret", row.ID)
-				return tx.PutClientSecret(ctx, &row)
-			}}, nil
-	})
+		if !usable(row, id, tx.Now()) {
+			return badLogin()
+		}
+		row.Used++
+		row.LastUsedAt = tx.Now()
+		p.Note("client_secret", row.ID)
+		return tx.PutClientSecret(ctx, &row)
+	}
+	return proof, row, nil
 }
 
 // usable tells whether a client secret may log its machine in.
@@ -255,8 +282,7 @@ func (s *Service) Logout(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		row.RevokedAt = tx.Now()
-		if err := tx.PutToken(ctx, &row); err != nil {
+		if _, err := tx.EndToken(ctx, &row); err != nil {
 			return err
 		}
 		return s.changed(ctx, tx)

@@ -216,41 +216,47 @@ func (s *Service) LoginMachine(ctx context.Context, in MachineLogin) (Session, e
 		return Session{}, fault.New(fault.Invalid, "the identity is not an id").WithField("/identity", "want the UUID that \"identity create\" printed")
 	}
 	return s.login(ctx, string(id), func() (Proof, error) {
-		i, row, err := s.loginMethod(ctx, s.db.Queries, id, in.Method)
-		if err != nil {
-			return Proof{}, err
-		}
-		if err := reachable(row.Networks, guard.CallerOf(ctx).Address); err != nil {
-			return Proof{}, err
-		}
-		v, err := s.verifier(ctx, row)
-		if err != nil {
-			return Proof{}, err
-		}
-		e, err := v.Verify(ctx, in.Credential)
-		if err != nil {
-			return Proof{}, err
-		}
-		ttl := row.TTL
-		if ttl == 0 {
-			ttl = i.TokenTTL
-		}
-		attributes := e.Attributes
-		if attributes == nil {
-			attributes = map[string]string{}
-		}
-		attributes["subject"] = cut(e.Subject, maxSubjectNote)
-		return Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: row.Kind + ":" + row.Name, TTL: time.Duration(ttl) * time.Millisecond,
-			MaxTTL: time.Duration(row.MaxTTL) * time.Millisecond, Uses: row.Uses, Networks: row.Networks, Attributes: attributes,
-			then: func(ctx context.Context, tx *store.Tx, p guard.Permit) error {
-				p.Note("subject", attributes["subject"])
-				_, again, err := s.loginMethod(ctx, tx.Queries, id, in.Method)
-				if err == nil && (again.ID != row.ID || again.Settings != row.Settings) {
-					err = badLogin() // it was changed while the credential was looked at
-				}
-				return err
-			}}, nil
+		proof, _, err := s.proveMethod(ctx, id, in.Method, in.Credential)
+		return proof, err
 	})
+}
+
+// proveMethod checks a credential by one method of a machine, and gives what it proves.
+func (s *Service) proveMethod(ctx context.Context, id domain.IdentityID, method string, c login.Credential) (Proof, login.Evidence, error) {
+	i, row, err := s.loginMethod(ctx, s.db.Queries, id, method)
+	if err != nil {
+		return Proof{}, login.Evidence{}, err
+	}
+	if err := reachable(row.Networks, guard.CallerOf(ctx).Address); err != nil {
+		return Proof{}, login.Evidence{}, err
+	}
+	v, err := s.verifier(ctx, row)
+	if err != nil {
+		return Proof{}, login.Evidence{}, err
+	}
+	e, err := v.Verify(ctx, c)
+	if err != nil {
+		return Proof{}, e, err
+	}
+	ttl := row.TTL
+	if ttl == 0 {
+		ttl = i.TokenTTL
+	}
+	attributes := e.Attributes
+	if attributes == nil {
+		attributes = map[string]string{}
+	}
+	attributes["subject"] = cut(e.Subject, maxSubjectNote)
+	return Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: row.Kind + ":" + row.Name, TTL: time.Duration(ttl) * time.Millisecond,
+		MaxTTL: time.Duration(row.MaxTTL) * time.Millisecond, Uses: row.Uses, Networks: row.Networks, Attributes: attributes,
+		then: func(ctx context.Context, tx *store.Tx, p guard.Permit) error {
+			p.Note("subject", attributes["subject"])
+			_, again, err := s.loginMethod(ctx, tx.Queries, id, method)
+			if err == nil && (again.ID != row.ID || again.Settings != row.Settings) {
+				err = badLogin() // it was changed while the credential was looked at
+			}
+			return err
+		}}, e, nil
 }
 
 const maxSubjectNote = 256 // bytes of a subject in the log and among the attributes

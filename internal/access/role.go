@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -70,6 +71,9 @@ func (s *Service) CreateRole(ctx context.Context, in RoleInput) (store.Role, err
 		if len(all) >= maxRoles {
 			return fault.New(fault.Exhausted, "too many roles: at most %d", maxRoles)
 		}
+		if rules, err = placed(ctx, tx.Queries, p.Org(), rules); err != nil {
+			return err
+		}
 		for _, r := range all {
 			if r.Name == name {
 				return fault.New(fault.Exists, "a role of this name exists already").WithHint("change it with: keyturn role update %s", name)
@@ -107,6 +111,12 @@ func (s *Service) UpdateRole(ctx context.Context, name string, in RoleInput) (st
 			row.Description = description
 		}
 		if rules != nil {
+			if row.Policy != "" {
+				return fault.New(fault.Conflict, "the rules of this role are those of an ACL policy").WithHint("change the policy: vault policy write %s FILE", row.Name)
+			}
+			if rules, err = placed(ctx, tx.Queries, p.Org(), rules); err != nil {
+				return err
+			}
 			if err := s.mayChange(ctx, tx.Queries, p, row, rules); err != nil {
 				return err
 			}
@@ -118,6 +128,29 @@ func (s *Service) UpdateRole(ctx context.Context, name string, in RoleInput) (st
 		return s.keepAdmin(ctx, tx, p.Org())
 	})
 	return row, err
+}
+
+// placed gives rules whose projects are named by id, as they are kept: a slug may be given to another project later.
+func placed(ctx context.Context, q store.Queries, org domain.OrgID, rules []domain.Rule) ([]domain.Rule, error) {
+	for i := range rules {
+		for j, name := range rules[i].Projects {
+			var row store.Project
+			var err error
+			if domain.IsID(string(name)) {
+				row, err = q.Project(ctx, name)
+			} else {
+				row, err = q.ProjectBySlug(ctx, org, domain.Slug(name))
+			}
+			if err != nil && fault.KindOf(err) == fault.NotFound || err == nil && (row.Org != org || row.DeletedAt != 0) {
+				return nil, fault.New(fault.Invalid, "rule %d names a project that is not there", i+1).WithField(fmt.Sprintf("/rules/%d/projects/%d", i, j), "unknown")
+			}
+			if err != nil {
+				return nil, err
+			}
+			rules[i].Projects[j] = row.ID
+		}
+	}
+	return rules, nil
 }
 
 // mayChange asks, for each place where a role was given, whether the caller may give the new rules and take away the old
@@ -151,23 +184,27 @@ func (s *Service) DeleteRole(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.mayChange(ctx, tx.Queries, p, row, nil); err != nil {
-			return err
-		}
-		held, err := tx.GrantsOfRole(ctx, p.Org(), domain.Role(row.ID))
-		if err != nil {
-			return err
-		}
-		for _, h := range held {
-			if err := tx.RemoveGrant(ctx, &h); err != nil {
-				return err
-			}
-		}
-		if err := tx.RemoveRole(ctx, &row); err != nil {
-			return err
-		}
-		return s.keepAdmin(ctx, tx, p.Org())
+		return s.removeRole(ctx, tx, p, row)
 	})
+}
+
+func (s *Service) removeRole(ctx context.Context, tx *store.Tx, p guard.Permit, row store.Role) error {
+	if err := s.mayChange(ctx, tx.Queries, p, row, nil); err != nil {
+		return err
+	}
+	held, err := tx.GrantsOfRole(ctx, p.Org(), domain.Role(row.ID))
+	if err != nil {
+		return err
+	}
+	for _, h := range held {
+		if err := tx.RemoveGrant(ctx, &h); err != nil {
+			return err
+		}
+	}
+	if err := tx.RemoveRole(ctx, &row); err != nil {
+		return err
+	}
+	return s.keepAdmin(ctx, tx, p.Org())
 }
 
 // Roles lists all roles, the built-in ones first: they have no id.

@@ -108,8 +108,7 @@ func (s *Service) endSessions(ctx context.Context, tx *store.Tx, user domain.Use
 		if row.RevokedAt != 0 || row.ID == but || row.Kind != domain.SessionToken && !tokens {
 			continue
 		}
-		row.RevokedAt = tx.Now()
-		if err := tx.PutToken(ctx, &row); err != nil {
+		if _, err := tx.EndToken(ctx, &row); err != nil {
 			return err
 		}
 	}

@@ -361,8 +361,7 @@ func (s *Service) endSSOSessions(ctx context.Context, tx *store.Tx, row store.SS
 		if t.RevokedAt != 0 || t.Method != ssoMethod(row) && t.PrincipalID != row.ID {
 			continue
 		}
-		t.RevokedAt = tx.Now()
-		if err := tx.PutToken(ctx, &t); err != nil {
+		if _, err := tx.EndToken(ctx, &t); err != nil {
 			return err
 		}
 	}

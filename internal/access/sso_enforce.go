@@ -84,8 +84,7 @@ func (s *Service) EnforceSSO(ctx context.Context, enforced bool, exempt string) 
 			if t.Kind != domain.SessionToken || t.RevokedAt != 0 || throughSSO(t.Method) || t.PrincipalID == string(admin.ID) || t.ID == p.Principal().Token {
 				continue
 			}
-			t.RevokedAt = tx.Now()
-			if err := tx.PutToken(ctx, &t); err != nil {
+			if _, err := tx.EndToken(ctx, &t); err != nil {
 				return err
 			}
 		}

@@ -188,6 +188,11 @@ func (s *Service) ssoProof(ctx context.Context, c store.SSOConnection, user doma
 
 // LoginLDAP checks a person's password of a directory.
 func (s *Service) LoginLDAP(ctx context.Context, name, account string, password sensitive.Value) (Session, error) {
+	return s.loginLDAP(ctx, name, account, password, func(*Proof) {})
+}
+
+// loginLDAP is [Service.LoginLDAP]; finish adds to what was proved.
+func (s *Service) loginLDAP(ctx context.Context, name, account string, password sensitive.Value, finish func(*Proof)) (Session, error) {
 	canonical, err := login.Account(account)
 	if err != nil {
 		return Session{}, err
@@ -220,6 +225,8 @@ func (s *Service) LoginLDAP(ctx context.Context, name, account string, password 
 		if err != nil {
 			return Proof{}, err
 		}
-		return s.ssoProof(ctx, row, person.ID, false)
+		proof, err := s.ssoProof(ctx, row, person.ID, false)
+		finish(&proof)
+		return proof, err
 	})
 }

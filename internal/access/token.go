@@ -73,6 +73,19 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*beare
 	if row.RevokedAt != 0 {
 		return nil, revoked(row)
 	}
+	p, err := s.holder(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	return newBearer(p, row)
+}
+
+// holder makes the principal that shows a token which is not revoked.
+func (s *Service) holder(ctx context.Context, row store.Token) (*domain.Principal, error) {
+	end, err := lineage(ctx, s.db.Queries, row)
+	if err != nil {
+		return nil, err
+	}
 	name, disabled, err := s.nameOf(ctx, s.db.Queries, row.PrincipalKind, row.PrincipalID)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return nil, err
@@ -80,13 +93,13 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*beare
 	if disabled || err != nil {
 		return nil, unknown()
 	}
-	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: row.ExpiresAt,
+	p := &domain.Principal{Kind: row.PrincipalKind, ID: row.PrincipalID, Name: name, Org: row.Org, Token: row.ID, Scopes: row.Scopes, ExpiresAt: end,
 		Method: row.Method, AuthAt: row.AuthAt, MFAAt: row.MFAAt, Attributes: row.Attributes}
 	if row.Method == domain.BreakGlassMethod { // it has what was prepared, and nothing of its holder's own
 		if err := heldBy(ctx, s.db.Queries, p, row.Attributes[domain.BreakGlassAttribute]); err != nil {
 			return nil, err
 		}
-		return newBearer(p, row)
+		return p, nil
 	}
 	p.Session, p.Idle = row.Kind == domain.SessionToken, row.Idle
 	if err := s.duties(ctx, p, row); err != nil {
@@ -98,7 +111,7 @@ func (s *Service) load(ctx context.Context, token string, hash [32]byte) (*beare
 	if err := rightsOf(ctx, s.db.Queries, p); err != nil {
 		return nil, err
 	}
-	return newBearer(p, row)
+	return p, narrow(ctx, s.db.Queries, p, row.Policies)
 }
 
 // rightsOf loads what somebody was given and makes it quick to ask.
@@ -266,7 +279,7 @@ func (s *Service) CreateToken(ctx context.Context, places Places, in TokenInput)
 }
 
 // inherit keeps a token from being the way out of the limits of the one that makes it: where it may come from, how often it may be
-// used, and of machines, whose logins are short on purpose, how long.
+// used, which roles count, whether it ends with another, and of machines, whose logins are short on purpose, how long.
 func inherit(ctx context.Context, tx *store.Tx, row *store.Token) error {
 	if row.Parent == "" {
 		return nil
@@ -275,7 +288,17 @@ func inherit(ctx context.Context, tx *store.Tx, row *store.Token) error {
 	if err != nil {
 		return err
 	}
-	row.Networks = parent.Networks
+	if row.Networks, err = narrower(row.Networks, parent.Networks); err != nil {
+		return err
+	}
+	if row.Policies == nil {
+		row.Policies = parent.Policies
+	}
+	if parent.Family != "" && !row.Orphan {
+		if err := adopt(ctx, tx.Queries, row, parent); err != nil {
+			return err
+		}
+	}
 	switch end := max(parent.ExpiresAt, parent.RenewUntil); {
 	case parent.Uses > 0:
 		return fault.New(fault.Denied, "a token that may be used so many times only makes no others")
@@ -283,6 +306,17 @@ func inherit(ctx context.Context, tx *store.Tx, row *store.Token) error {
 		return fault.New(fault.Denied, "the token of a machine makes none that outlives it").WithHint("ask for a shorter life, or let an admin make an API key: keyturn apikey create")
 	}
 	return nil
+}
+
+// Current gives the token that the caller shows, for programs that ask what they hold.
+func (s *Service) Current(ctx context.Context) (store.Token, error) {
+	who := guard.CallerOf(ctx).Principal
+	var out store.Token
+	err := s.door.Read(ctx, guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"list": "token"}}, func(guard.Permit) (err error) {
+		out, err = s.db.Token(ctx, who.Token)
+		return err
+	})
+	return out, err
 }
 
 // Tokens lists the caller's own tokens, or everybody's for those who may see them, the newest first.
@@ -334,8 +368,7 @@ func (s *Service) RevokeToken(ctx context.Context, id domain.TokenID) error {
 		if row.RevokedAt != 0 {
 			return nil
 		}
-		row.RevokedAt = tx.Now()
-		if err := tx.PutToken(ctx, &row); err != nil {
+		if _, err := tx.EndToken(ctx, &row); err != nil {
 			return err
 		}
 		return s.changed(ctx, tx)

@@ -114,7 +114,8 @@ func (s *Service) awake(ctx context.Context, b *bearer, now int64) (bool, error)
 	return now-max(b.born, last) <= b.idle, nil
 }
 
-// runUses writes down when tokens were last used, and erases what nobody has opened in time, until the context ends.
+// runUses writes down when tokens were last used, and erases what nobody has opened in time and what ended tokens kept, until
+// the context ends.
 func (s *Service) runUses(ctx context.Context) {
 	every := time.NewTicker(flushEvery)
 	defer every.Stop()
@@ -129,6 +130,9 @@ func (s *Service) runUses(ctx context.Context) {
 		case <-every.C:
 			s.Flush(ctx)
 			s.eraseEnded(ctx)
+			if err := s.endOutlived(ctx); err != nil {
+				slog.Warn("tokens that have ended could not be cleared", "error", err)
+			}
 		}
 	}
 }
@@ -161,10 +165,11 @@ func checkNetworks(field string, texts []string) ([]string, error) {
 		if err != nil {
 			return nil, fault.New(fault.Invalid, "not a network: want CIDR such as 10.1.0.0/16, or an address").WithField(field, "not a network")
 		}
-		out = append(out, prefix.String())
+		if one := prefix.String(); !slices.Contains(out, one) { // in the order in which they were given, as programs read them back
+			out = append(out, one)
+		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out), nil
+	return out, nil
 }
 
 func parseNetwork(text string) (netip.Prefix, error) {
@@ -203,6 +208,30 @@ func within(networks []netip.Prefix, address string) bool {
 	}
 	ip = ip.Unmap().WithZone("")
 	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// narrower gives those networks, or the limits where none are named. What reaches beyond the limits is refused. Nil is anywhere.
+func narrower(texts, limits []string) ([]string, error) {
+	if texts == nil || limits == nil {
+		if texts == nil {
+			texts = limits
+		}
+		return texts, nil
+	}
+	inner, err := parseNetworks(texts)
+	if err != nil {
+		return nil, err
+	}
+	outer, err := parseNetworks(limits)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range inner {
+		if !slices.ContainsFunc(outer, func(o netip.Prefix) bool { return o.Bits() <= n.Bits() && o.Contains(n.Addr()) }) {
+			return nil, fault.New(fault.Denied, "the token may be used from fewer networks than those")
+		}
+	}
+	return texts, nil
 }
 
 // reachable refuses a login from outside of networks.

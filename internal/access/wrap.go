@@ -19,6 +19,7 @@ const (
 	maxWrapTTL   = 7 * 24 * time.Hour // longer, and it is a place where secrets lie about
 	minWrapTTL   = time.Second
 	maxWrapValue = 32 << 10 // bytes
+	maxOpenWraps = 1000     // of one principal: what nobody opens must not fill the disk
 	eraseBatch   = 100      // values at a time
 	maxNoted     = 100      // bytes of a name in a message
 )
@@ -45,16 +46,35 @@ func (s *Service) Wrap(ctx context.Context, what string, value sensitive.Value, 
 }
 
 func (s *Service) wrap(ctx context.Context, tx *store.Tx, p guard.Permit, what string, value sensitive.Value, ttl time.Duration) (store.Wrapped, sensitive.Value, error) {
-	if ttl < minWrapTTL || ttl > maxWrapTTL {
-		return store.Wrapped{}, sensitive.Value{}, fault.New(fault.Invalid, "the time to open it must be between %v and 7 days", minWrapTTL).WithField("/ttl", "out of range")
-	}
 	if value.Empty() || value.Len() > maxWrapValue {
 		return store.Wrapped{}, sensitive.Value{}, fault.New(fault.Invalid, "the value is empty or longer than %d bytes", maxWrapValue).WithField("/value", "out of range")
 	}
+	return s.putWrapped(ctx, tx, p, store.Wrapped{Org: p.Org(), What: what, CreatedBy: p.Principal().ID, CreatedName: p.Principal().Name}, value, ttl)
+}
+
+// checkWrapTTL refuses a time in which nothing can be handed over, or that makes a place where secrets lie about.
+func checkWrapTTL(ttl time.Duration) error {
+	if ttl < minWrapTTL || ttl > maxWrapTTL {
+		return fault.New(fault.Invalid, "the time to open it must be between %v and 7 days", minWrapTTL).WithField("/ttl", "out of range")
+	}
+	return nil
+}
+
+// putWrapped seals a value under a fresh token.
+func (s *Service) putWrapped(ctx context.Context, tx *store.Tx, p guard.Permit, row store.Wrapped, value sensitive.Value, ttl time.Duration) (store.Wrapped, sensitive.Value, error) {
+	if err := checkWrapTTL(ttl); err != nil {
+		return store.Wrapped{}, sensitive.Value{}, err
+	}
+	open, err := tx.OpenWraps(ctx, row.CreatedBy)
+	if err != nil {
+		return store.Wrapped{}, sensitive.Value{}, err
+	}
+	if open >= maxOpenWraps {
+		return store.Wrapped{}, sensitive.Value{}, fault.New(fault.Exhausted, "you have wrapped %d values that nobody has opened", maxOpenWraps).WithHint("open them, or wait for their end")
+	}
 	token := domain.NewToken(domain.WrapToken)
 	hash := domain.TokenHash(string(token.Reveal()))
-	row := store.Wrapped{ID: domain.NewID[string](), Org: p.Org(), Hash: hash[:], What: what, CreatedAt: tx.Now(), CreatedBy: p.Principal().ID, CreatedName: p.Principal().Name,
-		ExpiresAt: tx.Now() + ttl.Milliseconds()}
+	row.ID, row.Hash, row.CreatedAt, row.ExpiresAt = domain.NewID[string](), hash[:], tx.Now(), tx.Now()+ttl.Milliseconds()
 	p.Note("wrapped", row.ID)
 	if err := s.keep(ctx, tx, store.WrappedSecret(row.ID), value); err != nil {
 		return row, token, err
@@ -65,26 +85,42 @@ func (s *Service) wrap(ctx context.Context, tx *store.Tx, p guard.Permit, what s
 // Unwrap opens a value, once. Whoever comes second is told when and from where it was opened before, which is how a theft on the
 // way shows, and the log has both.
 func (s *Service) Unwrap(ctx context.Context, token sensitive.Value) (Unwrapped, error) {
+	return s.unwrap(ctx, token, "", nil)
+}
+
+// wrapped finds what a token opens, for one who may be anybody: tries that find nothing are counted and slowed down. The op gets
+// what the log says of it. An organisation that is not empty must be that of the value.
+func (s *Service) wrapped(ctx context.Context, token sensitive.Value, org domain.OrgID, op *guard.Op) (store.Wrapped, error) {
+	row, err := store.Wrapped{}, error(noWrap())
+	if kind, bad := domain.CheckToken(string(token.Reveal())); bad == nil && kind == domain.WrapToken {
+		hash := domain.TokenHash(string(token.Reveal()))
+		row, err = s.db.WrappedByHash(ctx, hash[:])
+	}
+	if k := fault.KindOf(err); err != nil && (k == fault.NotFound || k == fault.Unauthenticated) { // a token that exists is no guess
+		if err = s.attempts.take(guard.CallerOf(ctx).Address, "unwrap"); err == nil {
+			err = noWrap()
+		}
+	}
+	if err != nil {
+		return store.Wrapped{}, s.fail(ctx, *op, err)
+	}
+	op.Detail = map[string]string{"unwrap": row.ID, "what": row.What, "made_by": row.CreatedName}
+	if org != "" && row.Org != org {
+		return store.Wrapped{}, s.fail(ctx, *op, noWrap())
+	}
+	return row, nil
+}
+
+// unwrap opens a value. then runs in the transaction that closes it for everybody else.
+func (s *Service) unwrap(ctx context.Context, token sensitive.Value, org domain.OrgID, then func(context.Context, *store.Tx, guard.Permit, store.Wrapped, sensitive.Value) error) (Unwrapped, error) {
 	c := guard.CallerOf(ctx)
 	ctx = guard.WithCaller(ctx, anonymous(c))
 	op := guard.Op{Action: policy.SessionLogin, Detail: map[string]string{"unwrap": "refused"}}
-	const account = "unwrap"
-	if err := s.attempts.take(c.Address, account); err != nil {
-		return Unwrapped{}, s.fail(ctx, op, err)
-	}
-	if kind, err := domain.CheckToken(string(token.Reveal())); err != nil || kind != domain.WrapToken {
-		return Unwrapped{}, s.fail(ctx, op, noWrap())
-	}
-	hash := domain.TokenHash(string(token.Reveal()))
-	row, err := s.db.WrappedByHash(ctx, hash[:])
+	row, err := s.wrapped(ctx, token, org, &op)
 	if err != nil {
-		if fault.KindOf(err) == fault.NotFound {
-			err = noWrap()
-		}
-		return Unwrapped{}, s.fail(ctx, op, err)
+		return Unwrapped{}, err
 	}
-	s.attempts.giveBack(c.Address, account) // a token that exists is no guess
-	op.Detail = map[string]string{"unwrap": row.ID, "what": row.What, "made_by": row.CreatedName}
+	hash := row.Hash
 	if err := stillWrapped(row, time.Now().UnixMilli()); err != nil {
 		return Unwrapped{}, s.again(ctx, op, row, err)
 	}
@@ -94,7 +130,7 @@ func (s *Service) Unwrap(ctx context.Context, token sensitive.Value) (Unwrapped,
 		return Unwrapped{}, err
 	}
 	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
-		if row, err = tx.WrappedByHash(ctx, hash[:]); err != nil {
+		if row, err = tx.WrappedByHash(ctx, hash); err != nil {
 			return err
 		}
 		if err := stillWrapped(row, tx.Now()); err != nil {
@@ -106,6 +142,11 @@ func (s *Service) Unwrap(ctx context.Context, token sensitive.Value) (Unwrapped,
 		row.OpenedAt, row.OpenedAddress, row.OpenedAgent = tx.Now(), c.Address, c.Agent
 		if err := tx.RemoveInstanceSecret(ctx, store.WrappedSecret(row.ID)); err != nil {
 			return err
+		}
+		if then != nil {
+			if err := then(ctx, tx, p, row, value); err != nil {
+				return err
+			}
 		}
 		return tx.PutWrapped(ctx, &row)
 	})

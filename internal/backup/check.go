@@ -71,6 +71,13 @@ var references = map[string][]reference{
 	"login_method":    {{"org_id", "org"}, {"identity_id", "identity"}},
 	"wrapped":         {{"org_id", "org"}},
 	"signing_overlap": {{"org_id", "org"}},
+	"auth_mount":      {{"org_id", "org"}},
+	"auth_role":       {{"org_id", "org"}, {"identity_id", "identity"}},
+
+	"mount":            {{"org_id", "org"}, {"project_id", "project"}},
+	"document_version": {{"folder_id", "folder"}},
+	"token_role":       {{"org_id", "org"}},
+	"cubbyhole":        {{"org_id", "org"}},
 
 	"env_approval":       {{"env_id", "environment"}},
 	"change_part":        {{"change_id", "change_set"}},
@@ -119,7 +126,7 @@ type checker struct {
 }
 
 // gone is a state that has lost its value: right only if the log knows why.
-type gone struct{ id, env, text string }
+type gone struct{ id, version, env, text string }
 
 // rowID is an id in the form that takes the least memory.
 type rowID [16]byte
@@ -282,13 +289,13 @@ func (c *checker) states(rows rowSet) error {
 		}
 		comment, value := cells[at[6]], cells[at[7]]
 		if commented != 0 && len(comment.b) == 0 {
-			c.gone(name(), id, string(cells[at[2]].b), "its comment is gone, and the log knows of no purge")
+			c.gone(name(), gone{id: id, env: string(cells[at[2]].b), text: "its comment is gone, and the log knows of no purge"})
 		}
 		if len(comment.b) > 0 && !c.opens(keyring.Place{Project: project, Record: id, Field: fieldComment, Version: commented}, comment.b, nil) {
 			c.problem(name(), "its comment does not open in its place")
 		}
 		if value.kind == cellNull {
-			c.gone(name(), id, string(cells[at[2]].b), "its value is gone, and the log knows of no purge")
+			c.gone(name(), gone{id, store.PurgedVersion(id, cells[at[4]].n), string(cells[at[2]].b), "its value is gone, and the log knows of no purge"})
 			return nil
 		}
 		opened++
@@ -337,10 +344,10 @@ func digestFits(ring *keyring.Ring, stored []byte, v sensitive.Value) bool {
 	return ring.DigestFits(v, stored)
 }
 
-func (c *checker) gone(row, id, env, text string) {
+func (c *checker) gone(row string, g gone) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.emptied[row] = gone{id, env, text}
+	c.emptied[row] = g
 }
 
 func (c *checker) personal(rows rowSet) error {
@@ -351,7 +358,7 @@ func (c *checker) personal(rows rowSet) error {
 	return rows.each(func(cells []cell) error {
 		id := string(cells[at[0]].b)
 		if cells[at[4]].kind == cellNull {
-			c.gone("personal "+id, string(cells[at[2]].b), "", "its value is gone, and the log knows of no purge")
+			c.gone("personal "+id, gone{id: string(cells[at[2]].b), text: "its value is gone, and the log knows of no purge"})
 			return nil
 		}
 		c.values.Add(1)
@@ -434,7 +441,7 @@ func (c *checker) conclude() {
 		c.problem("audit_chunk", "the log has %d entries, its checkpoint signs %d", c.tree.Size(), c.manifest.Log.Size)
 	}
 	for row, g := range c.emptied {
-		if !c.purged[g.id] && !c.purged[g.env] {
+		if !c.purged[g.id] && !c.purged[g.env] && (g.version == "" || !c.purged[g.version]) {
 			c.problem(row, "%s", g.text)
 		}
 	}

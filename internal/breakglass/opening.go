@@ -226,8 +226,7 @@ func end(ctx context.Context, tx *store.Tx, o *store.BreakGlassOpening, by strin
 		if err != nil {
 			return err
 		}
-		token.RevokedAt = tx.Now()
-		if err := tx.PutToken(ctx, &token); err != nil {
+		if _, err := tx.EndToken(ctx, &token); err != nil {
 			return err
 		}
 	}

@@ -90,7 +90,7 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 		}
 	}
 	add(groupPlaces,
-		a.projectCommand(), a.envCommand(), a.folderCommand(), a.initCommand(),
+		a.projectCommand(), a.envCommand(), a.folderCommand(), a.mountCommand(), a.initCommand(),
 	)
 	add(groupAccess,
 		a.loginCommand(), a.logoutCommand(), a.whoamiCommand(), a.tokenCommand(), a.apiKeyCommand(), a.identityCommand(),

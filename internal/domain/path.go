@@ -109,8 +109,12 @@ func SplitKey(base Path, key string) (Path, SecretName, error) {
 	return folder, name, err
 }
 
-// Pattern selects folders: a path covers itself and all below; '*' stands for one segment, '**' for any number of them.
+// Pattern selects folders: a path covers itself and all below; '*' stands for one segment, '**' for any number of them. A "."
+// at the end says "this folder alone": "/a/." covers "/a" and nothing below it.
 type Pattern string
+
+// Alone is the last segment of a pattern that covers nothing below. No folder can have this name.
+const Alone = "."
 
 // ParsePattern gives the canonical pattern.
 func ParsePattern(s string) (Pattern, error) {
@@ -119,13 +123,26 @@ func ParsePattern(s string) (Pattern, error) {
 		return "/", nil
 	}
 	segments := strings.Split(trimmed, "/")
-	if len(segments) > MaxDepth {
+	last := len(segments) - 1
+	names := segments
+	if alone := segments[last] == Alone; alone {
+		for names = segments[:last]; len(names) > 0 && names[len(names)-1] == "**"; names = names[:len(names)-1] {
+			alone = false // some folder below alone: all of them
+		}
+		if !alone && len(names) == 0 {
+			return "/", nil
+		}
+		if trimmed = strings.Join(names, "/"); alone {
+			trimmed = strings.TrimPrefix(trimmed+"/"+Alone, "/")
+		}
+	}
+	if len(names) > MaxDepth {
 		return "", fault.New(fault.Invalid, "path pattern is too deep: folders nest to %d", MaxDepth)
 	}
-	for _, seg := range segments {
+	for _, seg := range names {
 		if seg != "*" && seg != "**" {
 			if err := checkFolderName(seg); err != nil {
-				return "", fault.New(fault.Invalid, "not a path pattern: want folder names, '*' for one and '**' for any number of them")
+				return "", fault.New(fault.Invalid, "not a path pattern: want folder names, '*' for one and '**' for any number of them, and '.' at the end for the folder alone")
 			}
 		}
 	}
@@ -139,6 +156,9 @@ func (t Pattern) Match(p Path) bool {
 		return true
 	}
 	if strings.IndexByte(string(t), '*') < 0 {
+		if folder, alone := t.alone(); alone {
+			return folder == p
+		}
 		return Path(t).Contains(p)
 	}
 	pattern, path := string(t[1:]), strings.TrimPrefix(string(p), "/")
@@ -151,6 +171,8 @@ func (t Pattern) Match(p Path) bool {
 		}
 		have, rest, _ := strings.Cut(path, "/")
 		switch {
+		case want == Alone && path == "":
+			return true
 		case have != "" && (want == "*" || want == have):
 			pattern, path = wants, rest
 		case open && from != "":
@@ -161,4 +183,13 @@ func (t Pattern) Match(p Path) bool {
 		}
 	}
 	return true // a path covers what lies below it
+}
+
+// alone gives the folder of a pattern without stars that covers nothing below.
+func (t Pattern) alone() (Path, bool) {
+	folder, ok := strings.CutSuffix(string(t), "/"+Alone)
+	if ok && folder == "" {
+		return Root, true
+	}
+	return Path(folder), ok
 }

@@ -16,6 +16,9 @@ var folders = rapid.Custom(func(t *rapid.T) domain.Path {
 
 var patterns = rapid.Custom(func(t *rapid.T) domain.Pattern {
 	segments := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "ab", "*", "**"}), 0, 6).Draw(t, "segments")
+	if rapid.Bool().Draw(t, "alone") {
+		segments = append(segments, domain.Alone)
+	}
 	pattern, err := domain.ParsePattern(strings.Join(segments, "/"))
 	if err != nil {
 		t.Fatal(err)
@@ -51,13 +54,14 @@ func TestAPathHasOneForm(t *testing.T) {
 func TestAPatternHasOneForm(t *testing.T) {
 	for in, want := range map[string]domain.Pattern{
 		"": "/", "/": "/", "**": "/", "/**/": "/", "*": "/*", "a": "/a", "/a/": "/a", "a/*/b": "/a/*/b", "/a/**": "/a/**", "**/b": "/**/b",
+		".": "/.", "/./": "/.", "a/.": "/a/.", "/*/.": "/*/.", "/**/b/./": "/**/b/.", "/**/.": "/", "/a/**/**/.": "/a", deep(16, "a") + "/.": domain.Pattern(deep(16, "a") + "/."),
 		deep(16, "*"): domain.Pattern(deep(16, "*")),
 	} {
 		if got, err := domain.ParsePattern(in); err != nil || got != want {
 			t.Errorf("ParsePattern(%q) = %q, %v, want %q", in, got, err, want)
 		}
 	}
-	bad := append([]string{"..", "/../a", "/a//b", "a*", "*a", "***", "/a/**b", "[ab]", "?", "!a", "{a,b}", " *", "* ", deep(17, "*"), deep(17, "**"),
+	bad := append([]string{"..", "/../a", "/a//b", "/./a", "./.", "/a/./b", "a.", "/a//.", deep(17, "a") + "/.", "a*", "*a", "***", "/a/**b", "[ab]", "?", "!a", "{a,b}", " *", "* ", deep(17, "*"), deep(17, "**"),
 		strings.Repeat("*/", 1<<19) + "*"}, hostile...)
 	for _, s := range bad {
 		got, err := domain.ParsePattern(s)
@@ -79,6 +83,8 @@ func TestAPatternCoversWhatItsExamplesSay(t *testing.T) {
 		{"/*", "/", false}, {"/*", "/a", true}, {"/*", "/a/b", true}, {"/*/b", "/a/b", true}, {"/*/b", "/b", false}, {"/*/b", "/a/c/b", false},
 		{"/**/b", "/b", true}, {"/**/b", "/a/c/b/d", true}, {"/**/b", "/a/c", false}, {"/a/**", "/a", true}, {"/a/**", "/b", false},
 		{"/a/**/b/*", "/a/x/b", false}, {"/a/**/b/*", "/a/b/b/c", true}, {"/**/a/b", "/a/a/b", true}, {"/**/*", "/", false},
+		{"/.", "/", true}, {"/.", "/a", false}, {"/a/.", "/a", true}, {"/a/.", "/a/b", false}, {"/a/.", "/", false}, {"/*/.", "/a", true}, {"/*/.", "/a/b", false},
+		{"/**/b/.", "/b/c/b", true}, {"/**/b/.", "/b/c", false}, {"/**/a/b/.", "/a/b/a/b", true}, {"/*/b/.", "/a/b", true}, {"/**/*/.", "/", false},
 	} {
 		if got := c.pattern.Match(c.path); got != c.want {
 			t.Errorf("%q matches %q: %v, want %v", c.pattern, c.path, got, c.want)
@@ -88,6 +94,9 @@ func TestAPatternCoversWhatItsExamplesSay(t *testing.T) {
 
 // covers is the meaning of a pattern said as plainly as possible: it fits the whole of the path or of a folder above it.
 func covers(pattern, segments []string) bool {
+	if last := len(pattern) - 1; last >= 0 && pattern[last] == domain.Alone {
+		return fits(pattern[:last], segments)
+	}
 	for n := range len(segments) + 1 {
 		if fits(pattern, segments[:n]) {
 			return true

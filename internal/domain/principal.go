@@ -30,6 +30,9 @@ type Principal struct {
 	Grants []Grant // its own and those of its groups
 	Groups []GroupID
 	Scopes []Scope // nil: the token narrows nothing
+	// Policies are the only roles that count, and [DefaultPolicy]; nil: the token narrows nothing. Of other roles only the denies
+	// are among Grants and Roles.
+	Policies []Role
 	// ExpiresAt is when the credential ends, unix milliseconds, zero for never.
 	ExpiresAt int64
 	// Method is how the login proved who it is; "" of what was not made by a login.
@@ -80,6 +83,9 @@ const (
 	Viewer    Role = "viewer"    // sees names, never values
 	None      Role = "none"      // sees nothing, wins over the others
 )
+
+// DefaultPolicy stands in a token's list of roles for what everybody may do with what is his own. It is no role.
+const DefaultPolicy Role = "default"
 
 // ParseRole knows the built-in roles.
 func ParseRole(s string) (Role, error) {

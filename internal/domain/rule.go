@@ -14,17 +14,18 @@ const (
 )
 
 // Rule is one line of a role. Each part that is absent narrows nothing; all that are there must hold. A rule that is narrowed
-// to environments, folders, names or tags says nothing about what lies above them, but that an allow lets its holder see the
+// to projects, environments, folders, names or tags says nothing about what lies above them, but that an allow lets its holder see the
 // project and the environment which hold its place.
 type Rule struct {
-	Effect       Effect    `json:"effect"`
-	Actions      []string  `json:"actions"`                // such as "secret.read"; '*' stands for any characters
-	Environments []string  `json:"environments,omitempty"` // slugs; '*' for any characters, '?' for one
-	Paths        []Pattern `json:"paths,omitempty"`        // folders
-	Names        []string  `json:"names,omitempty"`        // of secrets; '*' for any characters, '?' for one; case matters
-	Tags         []string  `json:"tags,omitempty"`         // one tag of the secret must fit one of these
-	When         *When     `json:"when,omitempty"`         // the rule holds only when all of this does
-	Unless       *When     `json:"unless,omitempty"`       // the rule does not hold when all of this does
+	Effect       Effect      `json:"effect"`
+	Actions      []string    `json:"actions"`                // such as "secret.read"; '*' stands for any characters
+	Projects     []ProjectID `json:"projects,omitempty"`     // the rule says nothing outside of them
+	Environments []string    `json:"environments,omitempty"` // slugs; '*' for any characters, '?' for one
+	Paths        []Pattern   `json:"paths,omitempty"`        // folders
+	Names        []string    `json:"names,omitempty"`        // of secrets; '*' for any characters, '?' for one; case matters
+	Tags         []string    `json:"tags,omitempty"`         // one tag of the secret must fit one of these
+	When         *When       `json:"when,omitempty"`         // the rule holds only when all of this does
+	Unless       *When       `json:"unless,omitempty"`       // the rule does not hold when all of this does
 }
 
 // When is a condition on the moment and the caller. Parts that are absent ask nothing.

@@ -37,6 +37,7 @@ type Attributes struct {
 	Required   bool              `json:"required,omitzero"`   // its folder is incomplete without it
 	Literal    bool              `json:"literal,omitzero"`    // ${...} in it is text, not a reference
 	CommentRev int64             `json:"comment_rev,omitzero"`
+	JSON       bool              `json:"json,omitzero"` // the value is the text of a JSON value that is not a string
 }
 
 // Check puts tags, owner and cadence into canonical form and tells the first thing that is wrong.

@@ -151,6 +151,9 @@ func (l *Log) deep(ctx context.Context, p guard.Permit, logged map[audit.RowKey]
 
 // stateOf takes the key of one state of a thing apart: the thing, and the revision that made the state.
 func stateOf(k audit.RowKey) (thing audit.RowKey, revision int64, ok bool) {
+	if k.T != "secret" && k.T != "folder" {
+		return audit.RowKey{}, 0, false // the keys of other rows may look alike
+	}
 	id, text, ok := strings.Cut(k.K, "/")
 	if !ok {
 		return audit.RowKey{}, 0, false

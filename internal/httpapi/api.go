@@ -19,6 +19,7 @@ func Routes() []Route {
 		accessRoutes(),
 		machineRoutes(),
 		projectRoutes(),
+		mountRoutes(),
 		secretRoutes(),
 		auditRoutes(),
 		keyRoutes(),

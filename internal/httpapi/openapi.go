@@ -158,7 +158,7 @@ func sections() []section {
 	return []section{
 		{"Access", "set-up, logins, people, machines, tokens and roles", accessRoutes()},
 		{"Machines", "login methods, API keys, wrapped values, identity tokens, signing secrets", machineRoutes()},
-		{"Projects", "projects and their environments", projectRoutes()},
+		{"Projects", "projects and their environments, and where clients of Vault find them", slices.Concat(projectRoutes(), mountRoutes())},
 		{"Secrets", "secrets, their history, and what is asked about them", secretRoutes()},
 		{"Log and server", "the audit log with its proofs, and how the server stands", auditRoutes()},
 		{"Keys", "turns of keys, the ways to unlock, and the census", keyRoutes()},

@@ -186,8 +186,15 @@ func circumstancesIn(b api.Circumstances) (access.Circumstances, error) {
 
 func roleOf(r access.CustomRole) api.CustomRole {
 	return api.CustomRole{ID: string(r.ID), Name: string(r.Name), Description: r.Description, CreatedAt: maybe(r.CreatedAt), Rules: each(r.Rules, func(r domain.Rule) api.Rule {
-		return api.Rule{Effect: string(r.Effect), Actions: r.Actions, Environments: r.Environments, Paths: patternsOf(r.Paths), Names: r.Names, Tags: r.Tags, When: whenOf(r.When), Unless: whenOf(r.Unless)}
+		return api.Rule{Effect: string(r.Effect), Actions: r.Actions, Projects: projectsOf(r.Projects), Environments: r.Environments, Paths: patternsOf(r.Paths), Names: r.Names, Tags: r.Tags, When: whenOf(r.When), Unless: whenOf(r.Unless)}
 	})}
+}
+
+func projectsOf(in []domain.ProjectID) []string {
+	if in == nil {
+		return nil
+	}
+	return texts(in)
 }
 
 func patternsOf(in []domain.Pattern) []string {

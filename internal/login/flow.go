@@ -38,6 +38,7 @@ type Flow struct {
 	IssuedAt   int64  // unix milliseconds
 
 	secret []byte
+	state  string // of a [DirectFlow]; "" = derived
 }
 
 type flowText struct {
@@ -62,7 +63,7 @@ func NewFlow(connection, challenge string, port int, client string, now time.Tim
 	}
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails (crypto/rand)
-	return Flow{connection, challenge, port, client, now.UnixMilli(), secret}, nil
+	return Flow{connection, challenge, port, client, now.UnixMilli(), secret, ""}, nil
 }
 
 func isChallenge(s string) bool {
@@ -87,7 +88,12 @@ func (f Flow) derive(purpose string) string {
 }
 
 // State ties the answer to this browser; it travels through the identity provider as state or RelayState.
-func (f Flow) State() string { return f.derive("state") }
+func (f Flow) State() string {
+	if f.state != "" {
+		return f.state
+	}
+	return f.derive("state")
+}
 
 // Nonce ties the ID token to this login.
 func (f Flow) Nonce() string { return f.derive("nonce") }
@@ -147,7 +153,7 @@ func OpenFlow(key sensitive.Value, cookie, connection, state string, now time.Ti
 	if err := json.Unmarshal(body, &t); err != nil {
 		return Flow{}, lost()
 	}
-	f := Flow{t.Connection, t.Challenge, t.Port, t.Client, t.IssuedAt, t.Secret}
+	f := Flow{t.Connection, t.Challenge, t.Port, t.Client, t.IssuedAt, t.Secret, ""}
 	if f.Connection != connection || len(f.secret) != 32 || now.UnixMilli() >= f.ExpiresAt() || now.UnixMilli() < f.IssuedAt-time.Minute.Milliseconds() {
 		return Flow{}, lost()
 	}

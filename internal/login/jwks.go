@@ -111,7 +111,7 @@ func (v *keyedJWT) Verify(ctx context.Context, c Credential) (Evidence, error) {
 	}
 	alg := jose.SignatureAlgorithm(t.header.Alg)
 	if !slices.ContainsFunc(keys, func(k jose.JSONWebKey) bool {
-		return (t.header.Kid == "" || k.KeyID == t.header.Kid) && fits(k, alg) && t.signedBy(k.Key, []jose.SignatureAlgorithm{alg})
+		return (t.header.Kid == "" || k.KeyID == "" || k.KeyID == t.header.Kid) && fits(k, alg) && t.signedBy(k.Key, []jose.SignatureAlgorithm{alg})
 	}) {
 		return Evidence{}, rejected("no key of the issuer made its signature")
 	}

@@ -37,6 +37,8 @@ type Rules struct {
 	MaxAge Duration `json:"max_age,omitzero"`
 	// MaxLifetime bounds how far away the end of a token may be when it is shown; default 24h.
 	MaxLifetime Duration `json:"max_lifetime,omitzero"`
+	// Keep are claims that are noted of every login, as those that are bound are, without being asked for.
+	Keep []string `json:"keep,omitempty"`
 }
 
 func (r *Rules) check() error {
@@ -54,6 +56,8 @@ func (r *Rules) check() error {
 			WithField("/settings/bound", "missing")
 	case r.MaxLifetime < 0 || time.Duration(r.MaxLifetime) > longestLifetime || r.MaxAge < 0 || time.Duration(r.MaxAge) > longestLifetime:
 		return fault.New(fault.Invalid, "a lifetime is out of range").WithField("/settings/max_lifetime", "want up to 366 days")
+	case len(r.Keep) > maxBound || slices.ContainsFunc(r.Keep, func(name string) bool { return name == "" || len(name) > maxAttribute }):
+		return fault.New(fault.Invalid, "the claims to keep are not valid: want up to %d names", maxBound).WithField("/settings/keep", "not valid")
 	}
 	return r.Bound.check("/settings/bound")
 }
@@ -149,6 +153,11 @@ func (r *Rules) accept(c claims, now time.Time) (Evidence, error) {
 	facts, err := r.Bound.match(c)
 	if err != nil {
 		return Evidence{}, err
+	}
+	for _, name := range r.Keep {
+		if _, bound := facts[name]; !bound {
+			note(facts, name, c.text(name))
+		}
 	}
 	exp, _ := c.time("exp")
 	sub, _ := c["sub"].(string)

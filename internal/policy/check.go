@@ -97,6 +97,12 @@ func (c *ruleChecker) rule(i int, r *domain.Rule) {
 			c.add("no such action: the reference of permissions lists them; '*' stands for any characters", i, "actions", j)
 		}
 	}
+	c.length(len(r.Projects), i, "projects")
+	for j, id := range r.Projects {
+		if _, err := domain.ParseSlug(string(id)); err != nil && !domain.IsID(string(id)) {
+			c.add("want the slug or the id of a project", i, "projects", j)
+		}
+	}
 	c.globs(r.Environments, "-", false, "a slug such as prod, or a pattern such as prod-*", i, "environments")
 	c.globs(r.Names, "_-.", true, "a name such as DATABASE_URL, or a pattern such as DB_*", i, "names")
 	c.globs(r.Tags, "-_.:", false, "a tag such as pci, or a pattern such as team:*", i, "tags")

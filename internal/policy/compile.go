@@ -19,7 +19,8 @@ const maxPlaces = 256
 // loaded, and live as long as it does.
 type Rights struct {
 	of         *domain.Principal
-	everywhere []*line // of grants in the whole organisation
+	lines      []*line // all of them, in the order of grants and rules
+	everywhere []*line // those of the whole organisation
 	projects   map[domain.ProjectID][]*line
 	print      uint64 // of grants and rules
 	tags       bool   // some rule asks for tags
@@ -49,6 +50,7 @@ type line struct {
 	number  int // of the rule in its role, from 1
 
 	// Narrowing of grant and rule together; what takes in everything is left out.
+	within      []domain.ProjectID // none: wherever the grant holds
 	envs        []string
 	paths       []domain.Pattern
 	hints       []string // of each path, a folder name that must be there, "" for none
@@ -91,10 +93,16 @@ func compile(p *domain.Principal) *Rights {
 			}
 			r.tags = r.tags || len(l.tags) > 0
 			r.secrets = r.secrets || l.named()
-			if g.Project == "" {
-				r.everywhere = append(r.everywhere, l)
-			} else {
+			r.lines = append(r.lines, l)
+			switch {
+			case g.Project != "" && l.inProject(g.Project):
 				r.projects[g.Project] = append(r.projects[g.Project], l)
+			case g.Project == "" && len(l.within) == 0:
+				r.everywhere = append(r.everywhere, l)
+			case g.Project == "":
+				for _, id := range l.within {
+					r.projects[id] = append(r.projects[id], l)
+				}
 			}
 		}
 	}
@@ -104,7 +112,7 @@ func compile(p *domain.Principal) *Rights {
 
 // lineOf compiles a rule of a grant; nil when it can never hold for this principal.
 func lineOf(p *domain.Principal, g *domain.Grant, name string, rule *domain.Rule, number int) *line {
-	l := &line{rule: rule, deny: rule.Effect != domain.Allow, grant: g, number: number, envs: narrowing(rule.Environments),
+	l := &line{rule: rule, deny: rule.Effect != domain.Allow, grant: g, number: number, within: rule.Projects, envs: narrowing(rule.Environments),
 		names: narrowing(rule.Names), tags: narrowing(rule.Tags), when: clauseOf(rule.When, p), unless: clauseOf(rule.Unless, p)}
 	if !slices.ContainsFunc(rule.Paths, wide) {
 		l.paths = rule.Paths
@@ -112,7 +120,7 @@ func lineOf(p *domain.Principal, g *domain.Grant, name string, rule *domain.Rule
 	for _, path := range l.paths {
 		hint := ""
 		for _, s := range segments(path) {
-			if s != "*" && s != "**" && len(s) > len(hint) {
+			if s != "*" && s != "**" && s != domain.Alone && len(s) > len(hint) {
 				hint = s
 			}
 		}
@@ -158,6 +166,11 @@ func narrowing(globs []string) []string {
 
 // named tells whether the rule is about some secrets of a folder only.
 func (l *line) named() bool { return len(l.names)+len(l.tags) > 0 }
+
+// inProject tells whether the rule can hold somewhere in a project.
+func (l *line) inProject(id domain.ProjectID) bool {
+	return (l.grant.Project == "" || l.grant.Project == id) && (len(l.within) == 0 || slices.Contains(l.within, id))
+}
 
 // narrowed tells whether the rule is about a part of the project.
 func (l *line) narrowed() bool {
@@ -222,6 +235,11 @@ func (l *line) coversPath(path domain.Path) bool {
 		}
 	}
 	return len(l.paths) == 0
+}
+
+// coversBelow tells whether the rule covers a folder and everything below it.
+func (l *line) coversBelow(path domain.Path) bool {
+	return l.coversPath(path) && pathCovers(l.grant.Path, domain.Pattern(path)) && patternsCover(l.paths, []domain.Pattern{domain.Pattern(path)})
 }
 
 // asks tells whether the rule holds for a secret of the place, at the moment.

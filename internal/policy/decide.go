@@ -185,16 +185,10 @@ func Stamp(p *domain.Principal, f Facts) uint64 {
 	}
 	rights := rightsOf(p)
 	sum, m := rights.print, moment{Facts: f}
-	add := func(lines []*line) {
-		for i, l := range lines {
-			if !l.fixed && l.holds(p, &m) {
-				sum = sum*1099511628211 ^ uint64(i+1)
-			}
+	for i, l := range rights.lines {
+		if !l.fixed && l.holds(p, &m) {
+			sum = sum*1099511628211 ^ uint64(i+1)
 		}
-	}
-	add(rights.everywhere)
-	for _, g := range p.Grants { // in the order of the grants: that of a map changes
-		add(rights.projects[g.Project])
 	}
 	return sum
 }

@@ -47,7 +47,7 @@ func Explain(p *domain.Principal, action Action, r Resource, f Facts) Explanatio
 			switch l := lineOf(p, g, name, &rules[n], n+1); {
 			case l == nil:
 				b.Why = "condition"
-			case g.Project != "" && g.Project != r.Project, !l.covers(action, index, &r):
+			case !l.inProject(r.Project), !l.covers(action, index, &r):
 				b.Why = "place"
 			case !l.fits(r.Name, r.Tags) && !(r.Name == "" && l.named() && !l.deny && sees(action)):
 				b.Why = "secret"
@@ -131,7 +131,7 @@ func Probes(rules []domain.Rule, patterns ...domain.Pattern) []Probe {
 		path := ""
 		for _, s := range segments(p) {
 			switch s {
-			case "**":
+			case "**", domain.Alone:
 			case "*":
 				path += "/" + strangeFolder
 			default:

@@ -131,6 +131,7 @@ func anyMeet(as, bs []string) bool {
 // wide tells whether a pattern of folders covers every folder.
 func wide(p domain.Pattern) bool { return p == "" || p == "/" || p == "/**" }
 
+// segments gives the parts of a pattern. The last may be [domain.Alone].
 func segments(p domain.Pattern) []string {
 	if wide(p) {
 		return nil
@@ -152,10 +153,13 @@ func pathCovers(a, b domain.Pattern) bool {
 			return was
 		}
 		defer func() { known[at] = out }()
+		ends := j < len(bs) && bs[j] == domain.Alone // b covers nothing below this place
 		switch {
+		case as[i] == domain.Alone:
+			return ends
 		case as[i] == "**":
-			return covers(i+1, j) || j < len(bs) && covers(i, j+1)
-		case j == len(bs) || bs[j] == "**":
+			return covers(i+1, j) || j < len(bs) && !ends && covers(i, j+1)
+		case j == len(bs) || ends || bs[j] == "**":
 			return false
 		}
 		return (as[i] == "*" || as[i] == bs[j]) && covers(i+1, j+1)
@@ -178,6 +182,12 @@ func pathsMeet(a, b domain.Pattern) bool {
 		}
 		defer func() { known[at] = out }()
 		switch {
+		case as[i] == domain.Alone && bs[j] == domain.Alone:
+			return true
+		case as[i] == domain.Alone:
+			return bs[j] == "**" && meet(i, j+1)
+		case bs[j] == domain.Alone:
+			return as[i] == "**" && meet(i+1, j)
 		case as[i] == "**":
 			return meet(i+1, j) || meet(i, j+1)
 		case bs[j] == "**":

@@ -84,7 +84,7 @@ func lacking(p *domain.Principal, g Given, rules []domain.Rule) error {
 
 // bare compiles a rule without a holder: its conditions stay as they are written.
 func bare(g *domain.Grant, rule *domain.Rule) *line {
-	l := &line{rule: rule, deny: rule.Effect != domain.Allow, grant: g, envs: narrowing(rule.Environments), names: narrowing(rule.Names), tags: narrowing(rule.Tags)}
+	l := &line{rule: rule, deny: rule.Effect != domain.Allow, grant: g, within: rule.Projects, envs: narrowing(rule.Environments), names: narrowing(rule.Names), tags: narrowing(rule.Tags)}
 	if !slices.ContainsFunc(rule.Paths, wide) {
 		l.paths = rule.Paths
 	}
@@ -95,25 +95,13 @@ func bare(g *domain.Grant, rule *domain.Rule) *line {
 // gives tells that the principal has an action wherever the given rule would give it.
 func (rights *Rights) gives(p *domain.Principal, given *line, action int, slug domain.Slug, rules []domain.Rule) bool {
 	covered := false
-	for _, lines := range [2][]*line{rights.everywhere, rights.projects[given.grant.Project]} {
-		for _, l := range lines {
-			switch {
-			case !l.all && !l.actions.has(action):
-			case l.deny && l.meets(given, slug) && !denied(l, given.grant, rules, action, slug):
-				return false
-			case !l.deny:
-				covered = covered || l.takesIn(given, slug)
-			}
-		}
-	}
-	if given.grant.Project != "" {
-		return covered
-	}
-	for project, lines := range rights.projects { // a role for everything meets what is denied in any project
-		for _, l := range lines {
-			if project != "" && l.deny && (l.all || l.actions.has(action)) && l.meets(given, slug) && !denied(l, given.grant, rules, action, slug) {
-				return false
-			}
+	for _, l := range rights.lines { // a role for everything meets what is denied in any project
+		switch {
+		case !l.all && !l.actions.has(action):
+		case l.deny && l.meets(given, slug) && !denied(l, given.grant, rules, action, slug):
+			return false
+		case !l.deny:
+			covered = covered || l.takesIn(given, slug)
 		}
 	}
 	return covered
@@ -147,7 +135,7 @@ func (l *line) takesIn(given *line, slug domain.Slug) bool {
 // around tells that the place of the given rule lies in the place of this one.
 func (l *line) around(given *line, slug domain.Slug) bool {
 	g, h := l.grant, given.grant
-	if g.Project != "" && g.Project != h.Project || g.Env != "" && g.Env != h.Env {
+	if !l.aroundProjects(given) || g.Env != "" && g.Env != h.Env {
 		return false
 	}
 	if len(l.envs) > 0 && !anyCovers(l.envs, given.envs) && (h.Env == "" || slug == "" || !fitsAny(l.envs, slug)) {
@@ -165,7 +153,7 @@ func (l *line) around(given *line, slug domain.Slug) bool {
 // meets tells whether the two rules could be about the same secret at the same moment.
 func (l *line) meets(given *line, slug domain.Slug) bool {
 	g, h := l.grant, given.grant
-	if g.Project != "" && h.Project != "" && g.Project != h.Project || g.Env != "" && h.Env != "" && g.Env != h.Env {
+	if !l.meetsProjects(given) || g.Env != "" && h.Env != "" && g.Env != h.Env {
 		return false
 	}
 	if len(l.envs) > 0 && h.Env != "" && slug != "" && !fitsAny(l.envs, slug) || !anyMeet(l.envs, given.envs) {
@@ -177,6 +165,37 @@ func (l *line) meets(given *line, slug domain.Slug) bool {
 		return false
 	}
 	return patternsMeet(l.paths, given.paths) && anyMeet(l.names, given.names)
+}
+
+// projects gives those in which the rule can hold; all tells that it holds in every one.
+func (l *line) projects() (ids []domain.ProjectID, all bool) {
+	switch g := l.grant.Project; {
+	case g == "":
+		return l.within, len(l.within) == 0
+	case l.inProject(g):
+		return []domain.ProjectID{g}, false
+	}
+	return nil, false
+}
+
+func (l *line) aroundProjects(given *line) bool {
+	theirs, all := given.projects()
+	if _, mine := l.projects(); mine || all {
+		return mine
+	}
+	return !slices.ContainsFunc(theirs, func(id domain.ProjectID) bool { return !l.inProject(id) })
+}
+
+func (l *line) meetsProjects(given *line) bool {
+	theirs, all := given.projects()
+	mine, every := l.projects()
+	switch {
+	case all:
+		return every || len(mine) > 0
+	case every:
+		return len(theirs) > 0
+	}
+	return slices.ContainsFunc(theirs, l.inProject)
 }
 
 func sameWhen(a, b *domain.When) bool {

@@ -201,8 +201,13 @@ func (r *ruleReader) rule(n *yaml.Node, i int) (out domain.Rule) {
 		"effect":       func(n *yaml.Node, at []any) { out.Effect = domain.Effect(r.text(n, at)) },
 		"actions":      list(&out.Actions),
 		"environments": list(&out.Environments),
-		"names":        list(&out.Names),
-		"tags":         list(&out.Tags),
+		"projects": func(n *yaml.Node, at []any) {
+			for _, text := range r.list(n, at) {
+				out.Projects = append(out.Projects, domain.ProjectID(text)) // a slug, which the service of roles looks up, or an id
+			}
+		},
+		"names": list(&out.Names),
+		"tags":  list(&out.Tags),
 		"paths": func(n *yaml.Node, at []any) {
 			for j, text := range r.list(n, at) {
 				p, err := domain.ParsePattern(text)

@@ -75,6 +75,7 @@ const (
 	PasskeyChallenge Action = "passkey.challenge" // anonymous
 	SelfManage       Action = "self.manage"       // one's own password, address, name and second factors
 	SelfProve        Action = "self.prove"        // show again who one is, to do dangerous things
+	CubbyholeUse     Action = "cubbyhole.use"     // what one's own token keeps
 )
 
 // Actions lists every action with what it means, for the reference page.
@@ -131,6 +132,7 @@ var Actions = []struct {
 	{SelfRead, "see who one is"},
 	{SelfManage, "change one's own name, password, address and second factors"},
 	{SelfProve, "prove again who one is, before dangerous acts"},
+	{CubbyholeUse, "keep values that only the token which is shown opens, and that end with it"},
 	{InviteAccept, "use an invitation or another link that works once (whoever has it)"},
 	{PasskeyChallenge, "ask for a challenge to log in with a passkey (nobody yet)"},
 	{SetUp, "create the first admin, once (nobody yet)"},
@@ -158,7 +160,7 @@ type Decision struct {
 var anonymous = []Action{SessionLogin, SetUp, InviteAccept, PasskeyChallenge}
 
 // self is what everybody may do with what is his own, whatever his roles.
-var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve}
+var self = []Action{SelfRead, SessionEnd, TokenRevoke, SelfManage, SelfProve, CubbyholeUse}
 
 // asking is what everybody may try whose token has no scopes: what comes of it others decide, or what he proves.
 var asking = []Action{AccessRequest, BreakBegin, BreakShare, BreakOpen, BreakClose, BreakReport}

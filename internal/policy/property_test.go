@@ -49,6 +49,9 @@ var scopes = rapid.Custom(func(t *rapid.T) domain.Scope {
 		s.Env = rapid.SampledFrom(envsOf[s.Project]).Draw(t, "env")
 	}
 	segments := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "*", "**"}), 0, 3).Draw(t, "path")
+	if rapid.IntRange(0, 2).Draw(t, "alone") == 0 {
+		segments = append(segments, domain.Alone)
+	}
 	var err error
 	if s.Path, err = domain.ParsePattern(strings.Join(segments, "/")); err != nil {
 		t.Fatal(err)
@@ -77,7 +80,7 @@ func reference(p *domain.Principal, action policy.Action, r policy.Resource) boo
 	if r.Org != p.Org {
 		return false
 	}
-	if action == policy.SelfRead || action == policy.SessionEnd || action == policy.TokenRevoke || action == policy.SelfManage || action == policy.SelfProve || p.Scopes == nil && slices.Contains(asking, action) {
+	if action == policy.SelfRead || action == policy.SessionEnd || action == policy.TokenRevoke || action == policy.SelfManage || action == policy.SelfProve || action == policy.CubbyholeUse || p.Scopes == nil && slices.Contains(asking, action) {
 		return true
 	}
 	return withinScopes(p, action, r) && !barred(p, r) && given(p, action, r)

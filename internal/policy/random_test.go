@@ -66,7 +66,8 @@ func (d dice) when() *domain.When {
 
 func (d dice) rule() domain.Rule {
 	return domain.Rule{Effect: pick(d, domain.Allow, domain.Allow, domain.Allow, domain.Deny), Actions: []string{pick(d, someGlobs...)},
-		Environments: some(d, "dev", "prod", "dev*", "*", "?rod"), Paths: some(d, domain.Pattern("/"), "/a", "/a/b", "/*/b", "/**/b", "/b"),
+		Projects: some(d, web, shop, ""), Environments: some(d, "dev", "prod", "dev*", "*", "?rod"),
+		Paths: some(d, domain.Pattern("/"), "/a", "/a/b", "/*/b", "/**/b", "/b", "/.", "/a/.", "/*/.", "/**/b/."),
 		Names: some(d, "*", "DB_*", "API", "?"), Tags: some(d, "pci", "team:*", "*"), When: d.when(), Unless: d.when()}
 }
 
@@ -86,7 +87,7 @@ func (d dice) principal() *domain.Principal {
 			g.Env = pick(d, envsOf[g.Project]...)
 		}
 		if d.IntN(4) == 0 {
-			g.Path = pick(d, domain.Pattern("/"), "/a", "/*/b")
+			g.Path = pick(d, domain.Pattern("/"), "/a", "/*/b", "/a/.")
 		}
 		if d.IntN(5) == 0 {
 			g.ExpiresAt = pick(d, someMoments[1:]...)
@@ -180,7 +181,7 @@ func globs[S ~string](patterns []string, text S) bool {
 
 func plainPlace(g domain.Grant, rule domain.Rule, action policy.Action, r policy.Resource) bool {
 	deny := rule.Effect == domain.Deny
-	if g.Project != "" && g.Project != r.Project {
+	if g.Project != "" && g.Project != r.Project || len(rule.Projects) > 0 && !slices.Contains(rule.Projects, r.Project) {
 		return false
 	}
 	all := func(list []string) bool { return len(list) == 0 || slices.Contains(list, "*") }
@@ -351,7 +352,7 @@ func TestWhatIsGrantedIsNeverMoreThanTheGiverHas(t *testing.T) {
 			g.Env = pick(d, envsOf[g.Project]...)
 		}
 		if d.IntN(4) == 0 {
-			g.Path = pick(d, domain.Pattern("/a"), "/*/b")
+			g.Path = pick(d, domain.Pattern("/a"), "/*/b", "/a/.")
 		}
 		rules := []domain.Rule{d.rule(), d.rule()}
 		now := policy.Facts{At: pick(d, someMoments[1:]...), Address: pick(d, someClients...)}

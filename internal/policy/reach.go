@@ -128,7 +128,7 @@ func (w *walk) run() bool {
 	words := []string{strangeFolder}
 	for _, m := range w.must {
 		for _, s := range segments(m) {
-			if s != "*" && s != "**" && !slices.Contains(words, s) {
+			if s != "*" && s != "**" && s != domain.Alone && !slices.Contains(words, s) {
 				words = append(words, s)
 			}
 		}
@@ -185,8 +185,8 @@ func (w *walk) hopeful(path domain.Path) bool {
 		}
 	}
 	for _, d := range w.denies {
-		if !d.named() && d.coversPath(path) {
-			return false // what lies below is denied as well
+		if !d.named() && d.coversBelow(path) {
+			return false
 		}
 	}
 	return true

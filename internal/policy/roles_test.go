@@ -52,7 +52,7 @@ func person(grants ...domain.Grant) *domain.Principal {
 }
 
 var (
-	own     = []policy.Action{policy.SelfRead, policy.SessionEnd, policy.TokenRevoke, policy.SelfManage, policy.SelfProve}
+	own     = []policy.Action{policy.SelfRead, policy.SessionEnd, policy.TokenRevoke, policy.SelfManage, policy.SelfProve, policy.CubbyholeUse}
 	asking  = []policy.Action{policy.AccessRequest, policy.BreakBegin, policy.BreakShare, policy.BreakOpen, policy.BreakClose, policy.BreakReport} // without scopes
 	secrets = []policy.Action{policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete}
 )

@@ -190,6 +190,7 @@ func (d *draft) set(ctx context.Context, c *Change) (Effect, error) {
 		effect.Outcome = Added
 	}
 	attrs := s.row.Attrs
+	attrs.JSON = attrs.JSON && value == nil
 	if err := c.Attrs.apply(&attrs); err != nil {
 		return Effect{}, fmt.Errorf("%s: %w", c.Path.Key(c.Name), err)
 	}
@@ -451,7 +452,7 @@ func (d *draft) copy(ctx context.Context, c *Change) (Effect, error) {
 		a.Meta = map[string]string{}
 	}
 	made := Change{Verb: Set, Path: c.Path, Name: name, Value: &value, Comment: &text, Attrs: AttributeChange{
-		Owner: &a.Owner, Tags: &a.Tags, Meta: &a.Meta, Public: &a.Public, Cadence: &a.Cadence, ExpiresAt: &a.ExpiresAt, Required: &a.Required, Literal: &a.Literal}}
+		Owner: &a.Owner, Tags: &a.Tags, Meta: &a.Meta, Public: &a.Public, Cadence: &a.Cadence, ExpiresAt: &a.ExpiresAt, Required: &a.Required, Literal: &a.Literal, JSON: &a.JSON}}
 	if d.pin {
 		*c = made
 		return d.set(ctx, c)

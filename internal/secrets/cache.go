@@ -45,7 +45,8 @@ type folderSnapshot struct {
 	row      store.Folder
 	complete bool // every live secret of the folder is in secrets
 	secrets  map[domain.SecretName]*store.Secret
-	sorted   []*store.Secret // of a complete folder; nil when it must be made again
+	sorted   []*store.Secret        // of a complete folder; nil when it must be made again
+	doc      *store.DocumentVersion // the current version of the folder as a document, where it is known; good if its number is the row's
 }
 
 func newCache(db *store.DB, limit int64) *cache {
@@ -269,7 +270,7 @@ func (c *cache) folderByID(ctx context.Context, env domain.EnvID, id domain.Fold
 }
 
 // committed enters what a commit of this server made. It runs after the commit is durable and before its caller goes on.
-func (c *cache) committed(env domain.EnvID, revision int64, folders []*store.Folder, rows, old []*store.Secret) {
+func (c *cache) committed(env domain.EnvID, revision int64, folders []*store.Folder, rows, old []*store.Secret, docs []*store.DocumentVersion) {
 	c.mu.RLock()
 	s := c.envs[env]
 	c.mu.RUnlock()
@@ -280,6 +281,7 @@ func (c *cache) committed(env domain.EnvID, revision int64, folders []*store.Fol
 	behind := s.revision+1 < revision
 	if s.revision+1 == revision {
 		s.apply(c, revision, folders, rows, old)
+		s.numbered(docs)
 	}
 	s.mu.Unlock()
 	if behind {
@@ -371,7 +373,7 @@ func (s *snapshot) newest(ctx context.Context, c *cache) bool {
 		}
 	}
 	s.apply(c, row.Revision, folderRows, rows, old)
-	return true
+	return s.recount(ctx, c) == nil
 }
 
 // count moves the bytes on, unless the snapshot is not counted any more.

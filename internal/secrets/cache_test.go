@@ -82,7 +82,7 @@ func TestTheCacheFollowsEveryCommit(t *testing.T) {
 					}
 				}
 			}
-			c.committed("env", revision+1, changed, rows, old)
+			c.committed("env", revision+1, changed, rows, old, nil)
 			check(t, c, s, folders, secrets)
 		}
 		c.drop("env")

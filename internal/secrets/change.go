@@ -66,6 +66,7 @@ type AttributeChange struct {
 	ExpiresAt *int64
 	Required  *bool
 	Literal   *bool
+	JSON      *bool // a new value that does not say so is plain text
 }
 
 func (c AttributeChange) apply(a *domain.Attributes) error {
@@ -79,6 +80,7 @@ func (c AttributeChange) apply(a *domain.Attributes) error {
 	assign(&a.ExpiresAt, c.ExpiresAt)
 	assign(&a.Required, c.Required)
 	assign(&a.Literal, c.Literal)
+	assign(&a.JSON, c.JSON)
 	if c.Cadence != nil {
 		cadence, err := domain.ParseCadence(string(*c.Cadence))
 		if err != nil {

@@ -59,6 +59,11 @@ func (s *Service) settle(ctx context.Context, tx *store.Tx, p guard.Permit, pl p
 	if err != nil {
 		return Committed{}, nil, err
 	}
+	if need.waits(p) && r.spelled != nil {
+		if r, err = s.spell(ctx, tx, p, pl, r); err != nil {
+			return Committed{}, nil, err
+		}
+	}
 	if need.waits(p) && r.steps != nil {
 		return Committed{}, nil, fault.New(fault.Conflict, "changes of this environment wait for approval, and this one cannot be shown to reviewers before it is done").
 			WithHint("set the new value and the one before it by an ordinary change, which waits")
@@ -85,6 +90,22 @@ func (s *Service) settle(ctx context.Context, tx *store.Tx, p guard.Permit, pl p
 		p.Revision(out.Revision)
 	}
 	return out, nil, err
+}
+
+// spell gives a request that can wait in place of one whose steps depend on what they meet.
+func (s *Service) spell(ctx context.Context, tx *store.Tx, p guard.Permit, pl place, r *request) (*request, error) {
+	d, err := s.newDraft(ctx, tx, p, pl)
+	if err != nil {
+		return nil, err
+	}
+	c := *r.Commit
+	if c.Changes, err = r.spelled(ctx, d); err != nil {
+		return nil, err
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return &request{Commit: &c}, nil
 }
 
 // keepChange makes a change set of a request.

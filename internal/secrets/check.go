@@ -48,7 +48,7 @@ type checker struct {
 
 func (c *checker) state(row *store.Secret) error {
 	name := fmt.Sprintf("secret %s/%d", row.ID, row.Revision)
-	if c.purged(string(row.ID)) || c.purged(string(row.Env)) {
+	if c.purged(string(row.ID)) || c.purged(string(row.Env)) || row.Value == nil && c.purged(store.PurgedVersion(string(row.ID), row.Version)) {
 		return nil
 	}
 	if row.Attrs.CommentRev != 0 && len(row.Comment) == 0 {

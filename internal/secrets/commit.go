@@ -43,9 +43,14 @@ func (s *Service) commit(ctx context.Context, ref EnvRef, r *request) (Committed
 			op.Keys = append(op.Keys, string(ch.Path)+"/")
 		}
 	}
+	return s.commitAs(ctx, op, pl, r)
+}
+
+// commitAs does a commit whose question for the door is known.
+func (s *Service) commitAs(ctx context.Context, op guard.Op, pl place, r *request) (Committed, error) {
 	var out Committed
 	var waits *Waits
-	err = s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) (err error) {
+	err := s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) (err error) {
 		out, waits, err = s.settle(ctx, tx, p, pl, r)
 		return err
 	})
@@ -91,11 +96,17 @@ func (d *draft) save(ctx context.Context, c *Commit) (id domain.CommitID, revisi
 			return "", 0, err
 		}
 	}
+	for _, step := range d.then {
+		if err := step(ctx); err != nil {
+			return "", 0, err
+		}
+	}
 	return id, revision, d.s.keys.Reserve(ctx, d.tx)
 }
 
 func (d *draft) saveEnv(ctx context.Context, e *envDraft) error {
 	e.place.env.Revision++
+	e.saving = true
 	var folders, oldFolders []*store.Folder
 	for _, f := range e.forders {
 		folders = append(folders, &f.row)
@@ -135,15 +146,13 @@ func (d *draft) saveEnv(ctx context.Context, e *envDraft) error {
 	if err := d.tx.PutSecrets(ctx, nil, last); err != nil {
 		return err
 	}
-	ids := make([]domain.FolderID, 0, len(e.touched))
-	for id := range e.touched {
-		ids = append(ids, id)
-	}
-	if err := d.tx.TouchFolders(ctx, ids...); err != nil {
+	docs, err := d.number(ctx, e)
+	if err != nil {
 		return err
 	}
+	e.made = docs
 	env, revision := e.place.env.ID, e.place.env.Revision
-	d.tx.After(func() { d.s.cache.committed(env, revision, folders, rows, old) })
+	d.tx.After(func() { d.s.cache.committed(env, revision, folders, rows, old, docs) })
 	return nil
 }
 

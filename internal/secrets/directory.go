@@ -26,12 +26,14 @@ type directory struct {
 type orgDirectory struct {
 	projects map[string]*projectDirectory // by slug and by id
 	list     []store.Project
+	mounts   []store.Mount // those that were made, by path
 }
 
 type projectDirectory struct {
 	row  store.Project
 	envs map[string]store.Environment // by slug and by id
 	list []store.Environment
+	own  *store.Mount // settings of its own mount; nil: none
 }
 
 func newDirectory(db *store.DB, k *keys.Service) *directory {
@@ -78,12 +80,27 @@ func (d *directory) org(ctx context.Context, id domain.OrgID) (*orgDirectory, er
 		o.projects[string(p.ID)], o.projects[string(p.Slug)] = pd, pd
 		o.list = append(o.list, p)
 	}
+	if err := d.loadMounts(ctx, id, o); err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.generation == generation {
 		d.orgs[id] = o
 	}
 	return o, nil
+}
+
+func (d *directory) loadMounts(ctx context.Context, id domain.OrgID, o *orgDirectory) error {
+	rows, err := d.db.Mounts(ctx, id)
+	for i := range rows {
+		if rows[i].Path != "" {
+			o.mounts = append(o.mounts, rows[i])
+		} else if p := o.projects[string(rows[i].Project)]; p != nil {
+			p.own = &rows[i]
+		}
+	}
+	return err
 }
 
 // loadKeys loads the keys of projects that other servers made since this one started.

@@ -30,6 +30,10 @@ type draft struct {
 	importers map[domain.FolderID][]seer
 	// pin writes what is made or taken from elsewhere into the changes, so that applying them again gives the same.
 	pin bool
+	// through is the mount whose settings count for documents of home; nil: that of the project.
+	through *Mount
+	// then is run when everything is written, before the end of the transaction.
+	then []func(context.Context) error
 }
 
 type envDraft struct {
@@ -40,6 +44,11 @@ type envDraft struct {
 	touched map[domain.FolderID]bool
 	order   []*secretDraft // in the order in which they were first changed
 	forders []*folderDraft
+	// unnumbered are folders of which this commit makes no new version as a document, and marks what it does to versions.
+	unnumbered map[domain.FolderID]bool
+	marks      []*store.DocumentVersion
+	made       []*store.DocumentVersion // the current versions, once it is saved
+	saving     bool                     // the revision is that of this commit already
 }
 
 type folderDraft struct {
@@ -85,7 +94,7 @@ func (d *draft) env(ctx context.Context, id domain.EnvID) (*envDraft, error) {
 		return nil, guard.Missing()
 	}
 	e := &envDraft{place: place{project, row}, byPath: map[domain.Path]*folderDraft{}, byID: map[domain.FolderID]*folderDraft{},
-		secrets: map[domain.SecretID]*secretDraft{}, touched: map[domain.FolderID]bool{}}
+		secrets: map[domain.SecretID]*secretDraft{}, touched: map[domain.FolderID]bool{}, unnumbered: map[domain.FolderID]bool{}}
 	folders, err := d.tx.Folders(ctx, id)
 	if err != nil {
 		return nil, err

@@ -131,12 +131,14 @@ const sweepEvery = time.Minute
 // sweepBatch bounds one look.
 const sweepBatch = 100
 
-// Run destroys what expired changes held, and ends the predecessors of signing secrets, until the context ends.
+// Run destroys what expired changes held, ends the predecessors of signing secrets, and deletes documents whose time is over, until
+// the context ends.
 func (s *Service) Run(ctx context.Context) {
-	var both sync.WaitGroup
-	defer both.Wait()
+	var all sync.WaitGroup
+	defer all.Wait()
 	ended := ctx // ctx is another one below
-	both.Go(func() { s.runSigning(ended) })
+	all.Go(func() { s.runSigning(ended) })
+	all.Go(func() { s.runDocuments(ended) })
 	ctx = guard.WithCaller(ctx, &guard.Caller{Principal: &domain.Principal{Kind: domain.System, ID: "approvals", Name: "approvals"}, Dialect: "system"})
 	for {
 		select {

@@ -25,8 +25,10 @@ type request struct {
 	Env      *envRequest      `json:"env,omitzero"`
 	Rule     *ApprovalRule    `json:"rule,omitzero"`
 	// steps does the work of the commit in place of its changes, which then only say what is touched. What depends on the state
-	// that it meets cannot be written down for reviewers, so such a request never waits.
+	// that it meets cannot be written down for reviewers, so such a request never waits, unless spelled gives the same in other words.
 	steps func(context.Context, *draft) ([]Effect, error)
+	// spelled gives the same as ordinary changes, as things stand, where that can be shown to reviewers.
+	spelled func(context.Context, *draft) ([]Change, error)
 }
 
 // purgeRequest destroys a deleted secret.

@@ -231,7 +231,9 @@ func (r *rollback) folders(ctx context.Context) error {
 			f = &folderDraft{old: &old, row: b.cur, named: map[domain.SecretName]*secretDraft{}}
 			e.byID[b.cur.ID] = f
 		}
+		kept := f.row.Settings.Document // is about its versions, which go on
 		f.row.Path, f.row.Deleted, f.row.Settings = b.to.Path, 0, b.to.Settings
+		f.row.Settings.Document = kept
 		e.byPath[f.row.Path] = f
 		e.changeFolder(f)
 	}

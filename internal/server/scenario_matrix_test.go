@@ -71,6 +71,7 @@ var rows = joinRows(
 	machineRows,
 	streamRows,
 	canaryRows,
+	mountRows,
 	alertRows,
 	consumerRows,
 	passkeyRows,

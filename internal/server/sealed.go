@@ -55,6 +55,7 @@ type sealed struct {
 	reason   string
 	access   *access.Service
 	limit    *rate.Limiter
+	dialects []string // foreign APIs whose clients are told in their own words
 
 	mu         sync.Mutex
 	collectors map[string]*shamir.Collector // by slot
@@ -78,7 +79,7 @@ func newSealed(ctx context.Context, o Options, cause error) (*sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &sealed{reason: fault.As(cause).Message, limit: rate.NewLimiter(entriesPerSecond, entriesAtOnce), entered: make(chan opening, 1),
+	out := &sealed{reason: fault.As(cause).Message, limit: rate.NewLimiter(entriesPerSecond, entriesAtOnce), dialects: o.Config.Dialects, entered: make(chan opening, 1),
 		collectors: map[string]*shamir.Collector{}}
 	if err := out.look(ctx, engine); err != nil {
 		return nil, errors.Join(err, engine.Abandon())
@@ -130,9 +131,9 @@ func (s *sealed) handler() http.Handler {
 		respond(w, r, s.status(), err)
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		httpkit.WriteError(w, r, fault.New(fault.Sealed, "the server waits for its root key").WithHint("unlock it with: keyturn unlock"))
+		httpkit.WriteError(w, r, waits())
 	})
-	return httpkit.Front(httpkit.Behind(s.proxies, mux))
+	return httpkit.Front(httpkit.Behind(s.proxies, mux), s.registerDialects(mux)...)
 }
 
 func respond(w http.ResponseWriter, r *http.Request, v any, err error) {

@@ -101,6 +101,9 @@ func (tx *Tx) RevokeCredentials(ctx context.Context) (int, error) {
 	if err := clientSecrets.put(ctx, tx, more...); err != nil {
 		return 0, err
 	}
+	if err := tx.eraseCubbies(ctx); err != nil {
+		return 0, err
+	}
 	gone, err := tx.eraseWrapped(ctx)
 	return len(rows) + len(more) + gone, err
 }

@@ -39,7 +39,13 @@ type Wrapped struct {
 	OpenedAddress string       `db:"opened_address"`
 	OpenedAgent   string       `db:"opened_agent"`
 	ErasedAt      int64        `db:"erased_at"`
+	Kind          string       `db:"kind,late"`     // WrappedAnswer; "" = a bare value
+	Path          string       `db:"path,late"`     // of the request that was answered
+	Accessor      string       `db:"accessor,late"` // of the credential in the answer, "" = none
 }
+
+// WrappedAnswer is the kind of a [Wrapped] that holds the answer to a request.
+const WrappedAnswer = "answer"
 
 // SigningOverlap is the predecessor of a signing secret, which ends.
 type SigningOverlap struct {

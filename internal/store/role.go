@@ -14,6 +14,8 @@ type Role struct {
 	Description string        `db:"description"`
 	Rules       []domain.Rule `db:"rules,json"`
 	CreatedAt   int64         `db:"created_at"`
+	// Policy is the text of the ACL policy that the rules were made of; "" when they were written as rules.
+	Policy string `db:"policy,late"`
 }
 
 var roles = newTable[Role]("role", true)

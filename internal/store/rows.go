@@ -31,6 +31,9 @@ type Project struct {
 	CreatedAt int64            `db:"created_at"`
 	DeletedAt int64            `db:"deleted_at"`
 	PurgedAt  int64            `db:"purged_at"`
+
+	Description string `db:"description,late"`
+	Protected   bool   `db:"protected,late"` // it is not deleted before that is lifted
 }
 
 // Environment is a line of commits; Revision is the number of the last one.
@@ -74,6 +77,19 @@ type Import struct {
 type FolderSettings struct {
 	Imports  []Import            `json:"imports,omitzero"`
 	Required []domain.SecretName `json:"required,omitzero"`
+	// Document is what the folder has as a document of the Vault view beside its versions; nil: nothing of its own.
+	Document *DocumentSettings `json:"document,omitzero"`
+}
+
+// DocumentSettings are those of one document. Times are unix milliseconds.
+type DocumentSettings struct {
+	MaxVersions int64 `json:"max_versions,omitzero"`
+	CASRequired bool  `json:"cas_required,omitzero"`
+	// DeleteAfter is how long a version stays, in milliseconds: 0 leaves it to the mount, less than 0 is for ever.
+	DeleteAfter int64             `json:"delete_after,omitzero"`
+	Custom      map[string]string `json:"custom,omitzero"`
+	CreatedAt   int64             `json:"created_at,omitzero"`
+	UpdatedAt   int64             `json:"updated_at,omitzero"`
 }
 
 // Folder is one folder in its current state.
@@ -154,6 +170,19 @@ type Identity struct {
 	MaxTTL    int64    `db:"max_ttl,late"`       // how far its access tokens can be renewed, 0 = not at all
 	TokenUses int64    `db:"token_uses,late"`    // how often one may be used, 0 = any
 	Networks  []string `db:"networks,late,json"` // CIDR where client secrets and their tokens may come from; nil = anywhere
+
+	Metadata  []Metadata `db:"metadata,late,json"`
+	Protected bool       `db:"protected,late"`  // it is not deleted before that is lifted
+	Member    bool       `db:"member,late"`     // of the organisation, which is no right by itself
+	SecretsAt int64      `db:"secrets_at,late"` // since when it was told that it may have client secrets, 0 = was not
+	ChangedAt int64      `db:"changed_at,late"`
+	DeletedAt int64      `db:"deleted_at,late"` // 0 = never
+}
+
+// Metadata is a fact that somebody keeps about a machine. It decides nothing.
+type Metadata struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
 }
 
 // ClientSecret proves a machine identity; only its hash is kept.
@@ -170,6 +199,10 @@ type ClientSecret struct {
 	Uses       int64 `db:"uses,late"` // how often it may log in, 0 = any
 	Used       int64 `db:"used,volatile"`
 	LastUsedAt int64 `db:"last_used_at,volatile"`
+
+	Networks      []string          `db:"networks,late,json"`       // CIDR where it may log in from; nil = anywhere the identity may
+	TokenNetworks []string          `db:"token_networks,late,json"` // CIDR where its tokens may come from; nil = as the identity
+	Metadata      map[string]string `db:"metadata,late,json"`       // shown with its logins
 }
 
 // Token is a bearer token or session; only its hash is kept.
@@ -197,9 +230,23 @@ type Token struct {
 	Parent     domain.TokenID    `db:"parent,late"`
 	Address    string            `db:"address,late"`
 	Agent      string            `db:"agent,late"`
-	Owner      domain.UserID     `db:"owner,late"`            // who answers for an API key
-	LastUsedAt int64             `db:"last_used_at,volatile"` // coarse
-	Used       int64             `db:"used,volatile"`         // counted where Uses is set
+	Owner      domain.UserID     `db:"owner,late"` // who answers for an API key
+
+	Display     string            `db:"display,late"`         // what Vault clients see, "" = made of method and name
+	Path        string            `db:"path,late"`            // the route that made it, such as auth/approle/login
+	Meta        map[string]string `db:"meta,late,json"`       // what its maker noted; decides nothing
+	Policies    []domain.Role     `db:"policies,late,json"`   // the only roles that count and domain.DefaultPolicy; nil = all of its holder
+	TTL         int64             `db:"ttl_ms,late"`          // what it was made for, 0 = from CreatedAt to ExpiresAt
+	Period      int64             `db:"period_ms,late"`       // what every renewal gives, 0 = not periodic
+	ExplicitMax int64             `db:"explicit_max_ms,late"` // as it was asked for; RenewUntil is what counts
+	RenewedAt   int64             `db:"renewed_at,late"`
+	Orphan      bool              `db:"orphan,late"`     // made by Parent and does not end with it
+	Batch       bool              `db:"batch,late"`      // has no accessor and is not renewed
+	Family      domain.TokenID    `db:"family,late"`     // root of the tokens that end with it; "" = ends with no other
+	TokenRole   string            `db:"token_role,late"` // name of the [TokenRole] that made it
+
+	LastUsedAt int64 `db:"last_used_at,volatile"` // coarse
+	Used       int64 `db:"used,volatile"`         // counted where Uses is set
 }
 
 // Grant is a role given to a principal somewhere. The role is the name of a built-in one or the id of a custom one.

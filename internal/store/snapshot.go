@@ -26,10 +26,13 @@ var copied = []string{
 	"commits", "env_approval", "change_set", "change_part", "change_review", "change_link", "access_request",
 	"breakglass", "breakglass_share", "breakglass_opening", "breakglass_entry", "breakglass_task",
 	"folder", "folder_history", "secret", "secret_history", "secret_ref", "personal",
+	"mount", "document_version",
 	"audit_segment", "audit_tile", "audit_chunk",
 	"follower", "stream", "canary",
+	"login_method", "wrapped", "signing_overlap", "auth_mount", "auth_role",
 	"login_method", "wrapped", "signing_overlap",
 	"transit_key", "transit_version",
+	"token_role", "cubbyhole",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
 }
 

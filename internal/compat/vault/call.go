@@ -38,12 +38,14 @@ type call struct {
 	path string
 	// namespace is the prefix that the header named, without slashes at the ends; "" and "root" are the top.
 	namespace string
-	query     url.Values
-	fields    fields // the body of a write, or the query of a read and delete
-	token     string
-	wrap      time.Duration // how long the answer shall be kept under a token of its own; zero: not at all
-	http      *http.Request
-	writer    http.ResponseWriter // for the few answers that are no JSON: streams
+	// prefix is what of it stands in front of the paths of mounts: all but the organisation. The path begins with it already.
+	prefix string
+	query  url.Values
+	fields fields // the body of a write, or the query of a read and delete
+	token  string
+	wrap   time.Duration // how long the answer shall be kept under a token of its own; zero: not at all
+	http   *http.Request
+	writer http.ResponseWriter // for the few answers that are no JSON: streams
 }
 
 // below gives what follows a prefix that ends in a slash.

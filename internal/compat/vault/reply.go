@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/httpkit"
 )
 
@@ -24,6 +25,9 @@ type reply struct {
 	bare any
 	// status is 0 for 200, or 204 where there is nothing to say. A 404 with data means "known, but deleted".
 	status int
+	// made is the token that the answer gives. accessor is that of another credential in it. A wrapped answer names them.
+	made     *access.Token
+	accessor string
 	// sent says that the engine has written to the client itself: a stream.
 	sent bool
 }
@@ -85,7 +89,7 @@ func (a *reply) envelope(request string) ([]byte, error) {
 		}
 		e.Data = raw
 	}
-	out, err := json.Marshal(e, json.FormatNilSliceAsNull(true))
+	out, err := json.Marshal(e, json.FormatNilSliceAsNull(true), json.FormatNilMapAsNull(true))
 	if err != nil || !a.copies || len(e.Data) < 2 || e.Data.Kind() != '{' {
 		return out, err
 	}
@@ -94,6 +98,11 @@ func (a *reply) envelope(request string) ([]byte, error) {
 		return out, nil
 	}
 	return append(append(out[:len(out)-1], ','), members+"}"...), nil
+}
+
+// empty tells that there is nothing to say.
+func (a *reply) empty() bool {
+	return a.bare == nil && a.data == nil && a.auth == nil && a.wrap == nil && a.warnings == nil && a.lease == (lease{})
 }
 
 // write sends the reply.
@@ -105,7 +114,7 @@ func (a *reply) write(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header()["Content-Type"] = jsonType
-	if a.bare == nil && a.data == nil && a.auth == nil && a.wrap == nil && a.warnings == nil && a.lease == (lease{}) {
+	if a.empty() {
 		if a.status == 0 {
 			a.status = http.StatusNoContent
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/httpkit"
+	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/secrets"
 	"github.com/keyturn/keyturn/internal/transit"
 )
@@ -23,6 +24,9 @@ type Services struct {
 	Secrets *secrets.Service
 	Access  *access.Service
 	Transit *transit.Service
+	Leases  Leases // of what engines hand out for a time; nil: there are none
+	Keys    *keys.Service
+	Instance
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
 }
 
@@ -48,9 +52,18 @@ func (s *Surface) serve(w http.ResponseWriter, r *http.Request) {
 	if err == nil && (!isOpen(c) || c.token != "" && !ignoresToken(c)) {
 		err = s.identify(ctx, c, caller)
 	}
+	if err == nil && c.wrap > 0 {
+		err = s.mayWrap(c)
+	}
+	if err == nil {
+		err = s.enter(ctx, c, caller.Principal.Kind != domain.Anonymous)
+	}
 	var out *reply
 	if err == nil {
 		out, err = s.dispatch(ctx, c)
+	}
+	if err == nil && c.wrap > 0 {
+		out, err = s.wrapped(ctx, c, out)
 	}
 	if err != nil {
 		fail(w, r, err)

@@ -644,6 +644,9 @@ func (c client) approle() {
 		if err != nil {
 			return err
 		}
+		if s.WrapInfo == nil {
+			return errors.New("it is not wrapped")
+		}
 		if err := want(s.WrapInfo.CreationPath, "auth/approle/role/app/secret-id"); err != nil {
 			return err
 		}
@@ -724,6 +727,9 @@ func (c client) wrapping() {
 		s, err := c.Logical().Write("sys/wrapping/wrap", map[string]any{"x": "test-value"})
 		if err != nil {
 			return err
+		}
+		if s.WrapInfo == nil {
+			return errors.New("it is not wrapped")
 		}
 		again, err := c.Logical().Write("sys/wrapping/rewrap", map[string]any{"token": s.WrapInfo.Token})
 		if err != nil {
