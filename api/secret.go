@@ -32,6 +32,7 @@ type Attributes struct {
 	Generated   bool              `json:"generated,omitzero"`
 	Required    bool              `json:"required,omitzero"`
 	Literal     bool              `json:"literal,omitzero"` // ${...} is text, not a reference
+	JSON        bool              `json:"json,omitzero"`    // the value is the text of a JSON value that is no string; clients of documents get it as such
 }
 
 // Secrets is a list, at one revision.
@@ -52,13 +53,13 @@ type CommitRequest struct {
 
 // Change is one part of a commit. What is absent stays as it is.
 type Change struct {
-	Op       string  `json:"op"`   // set, delete, restore, rename, move, copy, folder.create, folder.move, folder.delete, folder.restore, folder.imports, folder.required
+	Op       string  `json:"op"`   // set, delete, restore, rename, move, copy, folder.create, folder.move, folder.delete, folder.restore, folder.imports, folder.note, folder.required
 	Path     string  `json:"path"` // of the folder, "/" for the root
 	Name     string  `json:"name,omitzero"`
 	Value    *string `json:"value,omitzero"`    // set
 	Encoding string  `json:"encoding,omitzero"` // "" or "base64", of value
 	Generate int     `json:"generate,omitzero"` // set: a random value of so many letters and digits instead
-	Comment  *string `json:"comment,omitzero"`
+	Comment  *string `json:"comment,omitzero"`  // set; folder.note: what the folder is for
 
 	Owner       *string            `json:"owner,omitzero"`
 	Tags        *[]string          `json:"tags,omitzero"`
@@ -68,6 +69,7 @@ type Change struct {
 	ExpiresAt   *time.Time         `json:"expires_at,omitempty"` // the zero time takes it away; so it must be sent
 	Required    *bool              `json:"required,omitzero"`
 	Literal     *bool              `json:"literal,omitzero"`
+	JSON        *bool              `json:"json,omitzero"` // with value: it is the text of a JSON value that is no string
 
 	To       string   `json:"to,omitzero"`       // rename, copy: the new name
 	ToPath   string   `json:"to_path,omitzero"`  // move, folder.move: the new folder

@@ -52,6 +52,8 @@ var references = map[string][]reference{
 	"secret":        {{"env_id", "environment"}, {"folder_id", "folder"}},
 	"personal":      {{"secret_id", "secret"}},
 
+	"project_tag": {{"org_id", "org"}, {"project_id", "project"}},
+
 	"role":         {{"org_id", "org"}},
 	"user_group":   {{"org_id", "org"}},
 	"group_member": {{"group_id", "user_group"}},

@@ -20,6 +20,7 @@ const (
 	maxMeta    = 32
 	maxMetaKey = 64
 	maxMetaVal = 1 << 10
+	maxNote    = 1 << 10 // bytes of a reminder: a sentence or two
 	// maxCadenceDays is a century: later is never, and a time.Duration ends at 292 years.
 	maxCadenceDays = 36_500
 )
@@ -37,7 +38,11 @@ type Attributes struct {
 	Required   bool              `json:"required,omitzero"`   // its folder is incomplete without it
 	Literal    bool              `json:"literal,omitzero"`    // ${...} in it is text, not a reference
 	CommentRev int64             `json:"comment_rev,omitzero"`
-	JSON       bool              `json:"json,omitzero"` // the value is the text of a JSON value that is not a string
+	// OneLine asks consumers that write files to write line breaks as \n; clients of Infisical call it skipMultilineEncoding.
+	OneLine bool `json:"one_line,omitzero"`
+	// Reminder is what people are told when the value is due.
+	Reminder string `json:"reminder,omitzero"`
+	JSON     bool   `json:"json,omitzero"` // the value is the text of a JSON value that is not a string
 }
 
 // Check puts tags, owner and cadence into canonical form and tells the first thing that is wrong.
@@ -65,6 +70,9 @@ func (a *Attributes) Check() error {
 		if k == "" || len(k) > maxMetaKey || len(v) > maxMetaVal || !utf8.ValidString(k) || !utf8.ValidString(v) || strings.ContainsFunc(k, isControl) {
 			return fault.New(fault.Invalid, "metadata: want keys of 1 to %d and values of at most %d bytes of UTF-8", maxMetaKey, maxMetaVal)
 		}
+	}
+	if len(a.Reminder) > maxNote || !utf8.ValidString(a.Reminder) {
+		return fault.New(fault.Invalid, "the reminder is too long: at most %d bytes of UTF-8", maxNote)
 	}
 	cadence, err := ParseCadence(string(a.Cadence))
 	if err != nil {

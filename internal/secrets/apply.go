@@ -114,6 +114,8 @@ func (d *draft) apply(ctx context.Context, c *Change) (Effect, error) {
 		return d.restoreFolder(ctx, c)
 	case FolderImports:
 		return d.setImports(ctx, c)
+	case FolderNote:
+		return d.setNote(c)
 	case FolderRequired:
 		return d.setRequired(c)
 	}
@@ -123,7 +125,7 @@ func (d *draft) apply(ctx context.Context, c *Change) (Effect, error) {
 // mayApply asks for what a change names. Rules on tags are asked again where the secret is known.
 func (d *draft) mayApply(ctx context.Context, action policy.Action, c *Change) error {
 	switch c.Verb {
-	case FolderCreate, FolderImports, FolderRequired, FolderRestore:
+	case FolderCreate, FolderImports, FolderNote, FolderRequired, FolderRestore:
 		return d.allowed(action, d.home, c.Path)
 	case FolderDelete, FolderMove:
 		to := c.Path
@@ -162,13 +164,26 @@ func (d *draft) mayApply(ctx context.Context, action policy.Action, c *Change) e
 }
 
 func (d *draft) set(ctx context.Context, c *Change) (Effect, error) {
-	f, err := d.home.folder(c.Path, true)
+	f, err := d.home.folder(c.Path, c.If == "")
 	if err != nil {
 		return Effect{}, err
 	}
 	s, err := d.secret(ctx, d.home, f, c.Name)
 	if err != nil {
 		return Effect{}, err
+	}
+	if c.If == Absent && s != nil {
+		if err := d.mayTouch(policy.SecretList, d.home, c.Path, c.Name, s); err != nil {
+			return Effect{}, err
+		}
+		return Effect{}, fault.New(fault.Exists, "%s exists already in %s", c.Path.Key(c.Name), d.home.place)
+	}
+	switch {
+	case s != nil:
+	case c.If == Present:
+		return Effect{}, d.notThere(c.Path, c.Name)
+	case c.If == PresentOrSkip:
+		return Effect{Path: c.Path, Name: c.Name, Outcome: Skipped}, nil
 	}
 	value := c.Value
 	if c.Generate > 0 && value == nil {
@@ -190,6 +205,9 @@ func (d *draft) set(ctx context.Context, c *Change) (Effect, error) {
 		effect.Outcome = Added
 	}
 	attrs := s.row.Attrs
+	if err := checkTyped(&attrs, value, c.Attrs.JSON); err != nil {
+		return Effect{}, fmt.Errorf("%s: %w", c.Path.Key(c.Name), err)
+	}
 	attrs.JSON = attrs.JSON && value == nil
 	if err := c.Attrs.apply(&attrs); err != nil {
 		return Effect{}, fmt.Errorf("%s: %w", c.Path.Key(c.Name), err)
@@ -215,7 +233,7 @@ func (d *draft) set(ctx context.Context, c *Change) (Effect, error) {
 		s.row.Attrs = attrs
 		d.home.change(s, d.tx.Now())
 	}
-	effect.Version = s.version()
+	effect.Version, effect.made = s.version(), s
 	return effect, nil
 }
 
@@ -316,7 +334,7 @@ func (d *draft) delete(ctx context.Context, c *Change) (Effect, error) {
 		return Effect{}, err
 	}
 	d.remove(d.home, f, s)
-	return Effect{c.Path, c.Name, Removed, s.row.Version}, nil
+	return Effect{Path: c.Path, Name: c.Name, Outcome: Removed, Version: s.row.Version, made: s}, nil
 }
 
 func (d *draft) remove(e *envDraft, f *folderDraft, s *secretDraft) {
@@ -362,7 +380,7 @@ func (d *draft) restore(ctx context.Context, c *Change) (Effect, error) {
 			s := d.home.adopt(row)
 			s.row.Folder = f.row.ID
 			d.revive(f, s)
-			return Effect{c.Path, c.Name, Added, s.row.Version}, nil
+			return Effect{Path: c.Path, Name: c.Name, Outcome: Added, Version: s.row.Version, made: s}, nil
 		}
 	}
 	return Effect{}, fault.New(fault.NotFound, "no deleted secret %s in %s", c.Path.Key(c.Name), d.home.place)
@@ -377,6 +395,9 @@ func (d *draft) revive(f *folderDraft, s *secretDraft) {
 // move gives a secret another folder or name. References to it were bound before and are spelled anew afterwards.
 func (d *draft) move(ctx context.Context, c *Change, to domain.Path, name domain.SecretName) (Effect, error) {
 	f, s, err := d.find(ctx, c.Path, c.Name)
+	if missing(err) && c.If == PresentOrSkip {
+		return Effect{Path: c.Path, Name: c.Name, Outcome: Skipped}, nil
+	}
 	if err != nil {
 		return Effect{}, err
 	}
@@ -391,7 +412,7 @@ func (d *draft) move(ctx context.Context, c *Change, to domain.Path, name domain
 		return Effect{}, err
 	} else if taken != nil {
 		if taken == s {
-			return Effect{to, name, Same, s.row.Version}, nil
+			return Effect{Path: to, Name: name, Outcome: Same, Version: s.row.Version, made: s}, nil
 		}
 		return Effect{}, fault.New(fault.Exists, "%s exists already in %s", to.Key(name), d.home.place)
 	}
@@ -400,7 +421,7 @@ func (d *draft) move(ctx context.Context, c *Change, to domain.Path, name domain
 	s.row.Folder, s.row.Name = target.row.ID, name
 	target.named[name] = s
 	d.home.change(s, d.tx.Now())
-	return Effect{to, name, Changed, s.version()}, nil
+	return Effect{Path: to, Name: name, Outcome: Changed, Version: s.version(), made: s}, nil
 }
 
 // copy takes value, comment and attributes of a secret that the caller may read.
@@ -452,7 +473,8 @@ func (d *draft) copy(ctx context.Context, c *Change) (Effect, error) {
 		a.Meta = map[string]string{}
 	}
 	made := Change{Verb: Set, Path: c.Path, Name: name, Value: &value, Comment: &text, Attrs: AttributeChange{
-		Owner: &a.Owner, Tags: &a.Tags, Meta: &a.Meta, Public: &a.Public, Cadence: &a.Cadence, ExpiresAt: &a.ExpiresAt, Required: &a.Required, Literal: &a.Literal, JSON: &a.JSON}}
+		Owner: &a.Owner, Tags: &a.Tags, Meta: &a.Meta, Public: &a.Public, Cadence: &a.Cadence, ExpiresAt: &a.ExpiresAt, Required: &a.Required, Literal: &a.Literal, JSON: &a.JSON,
+		OneLine: &a.OneLine, Reminder: &a.Reminder}}
 	if d.pin {
 		*c = made
 		return d.set(ctx, c)

@@ -255,6 +255,20 @@ func (c *cache) foldersBelow(ctx context.Context, env domain.EnvID, path domain.
 	return out, s.revision, nil
 }
 
+// folderAt finds a live folder of an environment by its path.
+func (c *cache) folderAt(ctx context.Context, env domain.EnvID, path domain.Path) (store.Folder, error) {
+	s, err := c.at(ctx, env)
+	if err != nil {
+		return store.Folder{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if fs := s.folders[path]; fs != nil {
+		return fs.row, nil
+	}
+	return store.Folder{}, fault.New(fault.NotFound, "no such folder")
+}
+
 // folderByID finds a live folder of an environment.
 func (c *cache) folderByID(ctx context.Context, env domain.EnvID, id domain.FolderID) (store.Folder, error) {
 	s, err := c.at(ctx, env)

@@ -28,6 +28,7 @@ const (
 	FolderDelete   Verb = "folder.delete"   // with all that is in it
 	FolderRestore  Verb = "folder.restore"  // with all that was deleted with it
 	FolderImports  Verb = "folder.imports"  // replace the list of folders whose secrets it shows
+	FolderNote     Verb = "folder.note"     // say in Comment what it is for
 	FolderRequired Verb = "folder.required" // replace the list of names without which it is incomplete
 )
 
@@ -38,11 +39,23 @@ type Source struct {
 	Name domain.SecretName
 }
 
+// Condition says what must be so when a change is applied.
+type Condition string
+
+// The conditions. With each of them the folder must be there.
+const (
+	Absent        Condition = "absent"  // the secret is not there
+	Present       Condition = "present" // the secret is there
+	PresentOrSkip Condition = "skip"    // else the change does nothing
+	Anyway        Condition = "anyway"  // whether it is there or not
+)
+
 // Change is one part of a commit. Pointers that are nil leave the thing as it is.
 type Change struct {
 	Verb Verb
 	Path domain.Path       // the folder
 	Name domain.SecretName // the secret, for verbs on secrets
+	If   Condition         `json:",omitzero"` // Set, Rename; "" makes what is missing, folders too
 
 	Value    *sensitive.Value // Set
 	Comment  *string
@@ -66,6 +79,8 @@ type AttributeChange struct {
 	ExpiresAt *int64
 	Required  *bool
 	Literal   *bool
+	OneLine   *bool
+	Reminder  *string
 	JSON      *bool // a new value that does not say so is plain text
 }
 
@@ -80,6 +95,8 @@ func (c AttributeChange) apply(a *domain.Attributes) error {
 	assign(&a.ExpiresAt, c.ExpiresAt)
 	assign(&a.Required, c.Required)
 	assign(&a.Literal, c.Literal)
+	assign(&a.OneLine, c.OneLine)
+	assign(&a.Reminder, c.Reminder)
 	assign(&a.JSON, c.JSON)
 	if c.Cadence != nil {
 		cadence, err := domain.ParseCadence(string(*c.Cadence))
@@ -106,6 +123,7 @@ const (
 	Changed Outcome = "changed"
 	Same    Outcome = "same"
 	Removed Outcome = "removed"
+	Skipped Outcome = "skipped" // by its condition
 )
 
 // Effect is what became of one change.
@@ -114,6 +132,10 @@ type Effect struct {
 	Name    domain.SecretName
 	Outcome Outcome
 	Version int64
+	// State is the secret afterwards, or as it was when it is gone. Only where the commit asks for it.
+	State *Item
+
+	made *secretDraft
 }
 
 // Commit is what somebody wants to change in one environment, all or nothing.
@@ -124,6 +146,11 @@ type Commit struct {
 	// IfRevision, when not negative, refuses the commit unless the environment stands at this revision.
 	IfRevision int64
 	DryRun     bool // tell the effects and change nothing
+	// Loose takes values whose references point to nothing: they stay text until there is something. The native API refuses
+	// them, so that nobody finds out only when a program starts.
+	Loose bool
+	// Show puts the state of each secret into its effect, with the value for an author who may read it.
+	Show bool
 }
 
 // Committed is what came of it.

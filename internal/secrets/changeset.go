@@ -89,6 +89,9 @@ func (s *Service) settle(ctx context.Context, tx *store.Tx, p guard.Permit, pl p
 	if out.ID, out.Revision, err = made.save(""); err == nil && out.Revision > 0 {
 		p.Revision(out.Revision)
 	}
+	if err == nil && r.Commit != nil && r.Commit.Show {
+		err = made.show()
+	}
 	return out, nil, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/policy"
+	"github.com/keyturn/keyturn/internal/store"
 )
 
 // connect resolves the references of every value that this commit wrote or brought into another place. A dangling one or a
@@ -33,7 +34,7 @@ func (d *draft) connect(ctx context.Context) error {
 			}
 		}
 	}
-	if len(problems) > 0 {
+	if len(problems) > 0 && !d.loose {
 		f := fault.New(fault.Invalid, "a reference points to nothing: %s: %s", problems[0].Where, problems[0].Problem).
 			WithHint("set the missing secret in the same commit, write $${ for a plain ${, or mark the secret as literal")
 		f.Fields = problems
@@ -137,12 +138,21 @@ func (d *draft) recheck(ctx context.Context, e *envDraft, s *secretDraft) error 
 	if _, done := d.refs[s.row.ID]; done || s.row.Deleted != 0 {
 		return nil
 	}
+	before, err := d.tx.ReferencesFrom(ctx, s.row.ID)
+	if err != nil {
+		return err
+	}
 	dangling, err := d.edges(ctx, e, s)
-	if err == nil && len(dangling) > 0 {
+	if err == nil && len(dangling) > 0 && d.lost(before, s) {
 		err = fault.New(fault.Conflict, "${%s} in %s would point to nothing", dangling[0], d.key(e, s)).
 			WithHint("change that value first, or in the same commit")
 	}
 	return err
+}
+
+// lost tells whether a value pointed to something that it does not reach now. What pointed to nothing before may go on.
+func (d *draft) lost(before []store.Reference, s *secretDraft) bool {
+	return slices.ContainsFunc(before, func(r store.Reference) bool { return !slices.Contains(d.refs[s.row.ID], r.To) })
 }
 
 // edges finds what the value of s points to and gives the references that point to nothing. What the author may not see
@@ -200,11 +210,15 @@ func (d *draft) refuseDangler(ctx context.Context, e *envDraft, s *secretDraft, 
 		return err
 	}
 	if _, known := d.refs[from]; !known {
+		before, err := d.tx.ReferencesFrom(ctx, from)
+		if err != nil {
+			return err
+		}
 		dangling, err := d.edges(ctx, re, r)
 		if err != nil {
 			return err
 		}
-		if len(dangling) > 0 {
+		if len(dangling) > 0 && d.lost(before, r) {
 			return fault.New(fault.Conflict, "%s is referenced by %s", d.key(e, s), d.key(re, r)).
 				WithHint("change that value first, or in the same commit")
 		}

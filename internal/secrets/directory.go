@@ -33,6 +33,7 @@ type projectDirectory struct {
 	row  store.Project
 	envs map[string]store.Environment // by slug and by id
 	list []store.Environment
+	tags map[domain.Tag]store.ProjectTag
 	own  *store.Mount // settings of its own mount; nil: none
 }
 
@@ -61,12 +62,21 @@ func (d *directory) org(ctx context.Context, id domain.OrgID) (*orgDirectory, er
 	if err := d.loadKeys(ctx, rows); err != nil {
 		return nil, err
 	}
+	tags, err := d.db.ProjectTags(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	o = &orgDirectory{projects: map[string]*projectDirectory{}}
 	for _, p := range rows {
 		if p.DeletedAt != 0 {
 			continue
 		}
-		pd := &projectDirectory{row: p, envs: map[string]store.Environment{}}
+		pd := &projectDirectory{row: p, envs: map[string]store.Environment{}, tags: map[domain.Tag]store.ProjectTag{}}
+		for _, t := range tags {
+			if t.Project == p.ID {
+				pd.tags[t.Slug] = t
+			}
+		}
 		envs, err := d.db.Environments(ctx, p.ID)
 		if err != nil {
 			return nil, err
@@ -123,6 +133,13 @@ func (d *directory) project(ctx context.Context, org domain.OrgID, name string) 
 		return nil, fault.New(fault.NotFound, "no such project")
 	}
 	return p, nil
+}
+
+// at tells how often the directory was made anew: what was found at one number is found again as long as it stays.
+func (d *directory) at() int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.generation
 }
 
 func (d *directory) find(ctx context.Context, org domain.OrgID, ref EnvRef) (place, error) {

@@ -28,6 +28,7 @@ type Item struct {
 	Personal bool   // the value is the caller's own
 	From     string // "project/env:/path" of the folder that an import shows it from, "" when it is at home here
 	Purged   bool
+	Hidden   bool // there is a value, and the caller may not read it
 }
 
 func item(row *store.Secret, path domain.Path) Item {
@@ -44,6 +45,12 @@ type reader struct {
 	raw bool
 	// personal holds the caller's own values by secret; nil when there are none.
 	personal map[domain.SecretID]store.Personal
+	// lenient leaves a reference to nothing, and one that leads back, as text.
+	lenient bool
+	// basis notes what the answer depends on; nil: nobody asks.
+	basis *basis
+	// open are the secrets that are being followed, so that a circle is seen. Only where lenient.
+	open map[domain.SecretID]bool
 	// expanded holds what references were found to say, so that each is followed once, however often it stands there.
 	expanded map[domain.SecretID]string
 }
@@ -65,8 +72,32 @@ func (r *reader) value(ctx context.Context, pl place, path domain.Path, row *sto
 	if !ok {
 		return v, false, nil
 	}
+	if r.lenient {
+		r.open = map[domain.SecretID]bool{row.ID: true}
+	}
 	out, err := r.expand(ctx, pl, path, text, 0)
+	for pass := 1; r.lenient && err == nil && pass < maxPasses && nested(text) && out != text; pass++ {
+		text = out
+		out, err = r.expand(ctx, pl, path, text, 0)
+	}
+	if r.lenient && row.Attrs.OneLine && strings.Contains(out, "\n") {
+		out = `"` + strings.ReplaceAll(out, "\n", `\n`) + `"`
+	}
 	return sensitive.FromString(out), false, err
+}
+
+// maxPasses bounds how often a value is looked at again whose references are spelled by references.
+const maxPasses = 10
+
+// nested tells whether a reference stands inside the spelling of another one, as in ${dev.${FOLDER}.KEY}: foreign clients write
+// that, and what the inner one says is then part of the outer one's name.
+func nested(text string) bool {
+	for _, part := range strings.Split(text, "${")[1:] {
+		if !strings.Contains(part, "}") {
+			return true
+		}
+	}
+	return false
 }
 
 // maxDepth bounds chains of references. Cycles are refused at save; this is the second net.
@@ -74,6 +105,9 @@ const maxDepth = 32
 
 func (r *reader) expand(ctx context.Context, pl place, path domain.Path, text string, depth int) (string, error) {
 	if depth > maxDepth {
+		if r.lenient {
+			return text, nil
+		}
 		return "", fault.New(fault.Invalid, "references go deeper than %d", maxDepth)
 	}
 	var b strings.Builder
@@ -84,6 +118,9 @@ func (r *reader) expand(ctx context.Context, pl place, path domain.Path, text st
 		}
 		tp, tpath, row, err := r.follow(ctx, pl, path, *part.Ref)
 		switch {
+		case r.lenient && (missing(err) || err == nil && r.open[row.ID]):
+			b.WriteString("${" + part.Ref.String() + "}")
+			continue
 		case missing(err):
 			return "", fault.New(fault.Conflict, "${%s} in %s of %s points to nothing now", part.Ref, path, pl).
 				WithHint("ask for the raw value to see what is written there")
@@ -110,6 +147,13 @@ func (r *reader) expand(ctx context.Context, pl place, path domain.Path, text st
 
 // inner opens a secret that a reference points to and follows its own references.
 func (r *reader) inner(ctx context.Context, pl place, path domain.Path, row *store.Secret, depth int) (string, error) {
+	if r.lenient {
+		if r.open == nil {
+			r.open = map[domain.SecretID]bool{}
+		}
+		r.open[row.ID] = true
+		defer delete(r.open, row.ID)
+	}
 	v, err := r.s.show(r.p, row)
 	if err != nil {
 		return "", err
@@ -137,7 +181,9 @@ func (s *Service) fullKey(home, at place, key string) string {
 // follow finds what a reference points to.
 func (r *reader) follow(ctx context.Context, pl place, path domain.Path, ref domain.Reference) (place, domain.Path, *store.Secret, error) {
 	if ref.Local() {
-		return r.s.visible(ctx, pl, path, ref.Name, nil, nil)
+		tp, tpath, row, err := r.s.visible(ctx, pl, path, ref.Name, r.basis.passes(ctx, r.s), nil)
+		r.basis.row(row, err)
+		return tp, tpath, row, err
 	}
 	project := ref.Project
 	if project == "" {
@@ -147,7 +193,9 @@ func (r *reader) follow(ctx context.Context, pl place, path domain.Path, ref dom
 	if err != nil {
 		return tp, "", nil, err
 	}
+	r.basis.env(ctx, r.s, tp.env.ID)
 	row, _, _, err := r.s.cache.secret(ctx, tp.env.ID, ref.Folder, ref.Name)
+	r.basis.row(row, err)
 	return tp, ref.Folder, row, err
 }
 

@@ -91,6 +91,8 @@ type plan struct {
 	trace []byte
 	// values are what a rollback brings back, by full name, for those who may read them.
 	values map[string][]byte
+	// show puts the states of secrets into the effects, after save.
+	show func() error
 	// save writes it; who is on the permit is the author. The cause stands in the history.
 	save func(cause string) (domain.CommitID, int64, error)
 }
@@ -133,6 +135,7 @@ func (s *Service) prepare(ctx context.Context, tx *store.Tx, p guard.Permit, pl 
 	if err := d.respell(ctx); err != nil {
 		return nil, err
 	}
+	d.loose = c.Loose
 	if err := d.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -144,6 +147,7 @@ func (s *Service) prepare(ctx context.Context, tx *store.Tx, p guard.Permit, pl 
 			out.values = d.newValues()
 		}
 	}
+	out.show = func() error { return d.show(out.effects) }
 	out.save = func(cause string) (domain.CommitID, int64, error) {
 		with := *c
 		if cause != "" {
@@ -192,6 +196,7 @@ type sealedCommit struct {
 	Message    string         `json:"message,omitzero"`
 	Cause      string         `json:"cause,omitzero"`
 	IfRevision int64          `json:"if_revision"`
+	Loose      bool           `json:"loose,omitzero"`
 }
 
 // sealedChange hides the field Value of the change, which never shows what it holds, behind one that does.
@@ -212,7 +217,7 @@ func newSalt() []byte {
 // encode gives the content and its digest.
 func (c *content) encode() ([]byte, []byte, error) {
 	if in := c.Request.Commit; in != nil {
-		c.Commit = &sealedCommit{Message: in.Message, Cause: in.Cause, IfRevision: in.IfRevision}
+		c.Commit = &sealedCommit{Message: in.Message, Cause: in.Cause, IfRevision: in.IfRevision, Loose: in.Loose}
 		for _, ch := range in.Changes {
 			out := sealedChange{Change: ch}
 			if ch.Value != nil {
@@ -236,7 +241,7 @@ func decodeContent(b []byte) (*content, error) {
 		return nil, fault.New(fault.Internal, "the content of the change is damaged") // the cause may quote a value
 	}
 	if c.Commit != nil {
-		out := &Commit{Message: c.Commit.Message, Cause: c.Commit.Cause, IfRevision: c.Commit.IfRevision}
+		out := &Commit{Message: c.Commit.Message, Cause: c.Commit.Cause, IfRevision: c.Commit.IfRevision, Loose: c.Commit.Loose}
 		for _, ch := range c.Commit.Changes {
 			ch.Change.Value = nil
 			if ch.Value != nil {

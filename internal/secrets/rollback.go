@@ -287,7 +287,7 @@ func (r *rollback) planFolders(ctx context.Context) ([]folderBack, error) {
 }
 
 func sameSettings(a, b store.FolderSettings) bool {
-	return slices.Equal(a.Imports, b.Imports) && slices.Equal(a.Required, b.Required)
+	return slices.Equal(a.Imports, b.Imports) && slices.Equal(a.Required, b.Required) && a.Note == b.Note
 }
 
 // remove deletes what did not exist then, and frees the names of what gets another one.
@@ -297,7 +297,7 @@ func (r *rollback) remove() []Effect {
 	for _, s := range r.gone {
 		f := e.byID[s.row.Folder]
 		d.remove(e, f, s)
-		out = append(out, Effect{f.row.Path, s.row.Name, Removed, s.row.Version})
+		out = append(out, Effect{Path: f.row.Path, Name: s.row.Name, Outcome: Removed, Version: s.row.Version})
 	}
 	for _, p := range r.back {
 		if f := e.byID[p.cur.Folder]; f != nil && f.named[p.cur.Name] == p.s {
@@ -341,7 +341,7 @@ func (r *rollback) putBack(ctx context.Context) ([]Effect, error) {
 		if p.cur.Deleted != 0 {
 			outcome = Added
 		}
-		out = append(out, Effect{path, p.old.Name, outcome, p.s.version()})
+		out = append(out, Effect{Path: path, Name: p.old.Name, Outcome: outcome, Version: p.s.version()})
 	}
 	return out, nil
 }

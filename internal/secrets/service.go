@@ -29,6 +29,7 @@ type Service struct {
 	// heard is the number of the last change of secrets or projects that this server made or heard of, anywhere.
 	heard    atomic.Int64
 	watching watchers
+	looks    recollection
 	people   People
 	// onDamage hears of each envelope that does not open in its place; nil: nobody asks.
 	onDamage func(record, field string)
@@ -39,7 +40,7 @@ type Service struct {
 // New builds the service. cacheBytes bounds the memory for sealed values that are kept at hand.
 func New(db *store.DB, door *guard.Door, k *keys.Service, cacheBytes int64) *Service {
 	s := &Service{db: db, door: door, keys: k, ring: k.Ring(), dir: newDirectory(db, k), cache: newCache(db, cacheBytes),
-		watching: watchers{all: map[chan store.Feed]domain.EnvID{}}}
+		watching: watchers{all: map[chan store.Feed]domain.EnvID{}, tails: map[*Tail]bool{}}}
 	// Until the first commit is heard of, tags are those of this start alone: what happened before it is not known.
 	s.heard.Store(-time.Now().UnixNano())
 	db.Hear(s.Hear)

@@ -262,7 +262,7 @@ func (s *Service) endOne(ctx context.Context, row store.SigningOverlap) error {
 		}
 		d.p.Names(f.row.Path.Key(it.row.Name))
 		d.remove(e, f, it)
-		return []Effect{{f.row.Path, it.row.Name, Removed, it.row.Version}}, nil
+		return []Effect{{Path: f.row.Path, Name: it.row.Name, Outcome: Removed, Version: it.row.Version}}, nil
 	}})
 	return err
 }

@@ -23,6 +23,7 @@ type trail struct {
 	Comment  []byte             `json:"comment,omitzero"`
 	Imports  []store.Import     `json:"imports,omitzero"`
 	Required []string           `json:"required,omitzero"`
+	Note     string             `json:"note,omitzero"`
 }
 
 const unborn = "new"
@@ -40,7 +41,7 @@ func (d *draft) trace(salt []byte) ([]byte, []store.ChangeItem, error) {
 	var trails []trail
 	var items []store.ChangeItem
 	for _, f := range e.forders {
-		t := trail{ID: unborn, Path: f.row.Path, Deleted: f.row.Deleted != 0, Imports: slices.Clone(f.row.Settings.Imports)}
+		t := trail{ID: unborn, Path: f.row.Path, Deleted: f.row.Deleted != 0, Imports: slices.Clone(f.row.Settings.Imports), Note: f.row.Settings.Note}
 		item := store.ChangeItem{Path: f.row.Path, Outcome: string(Added)}
 		for _, name := range f.row.Settings.Required {
 			t.Required = append(t.Required, string(name))
@@ -132,6 +133,8 @@ func changedFacts(a, b domain.Attributes) []string {
 	note("expires_at", a.ExpiresAt != b.ExpiresAt)
 	note("required", a.Required != b.Required)
 	note("literal", a.Literal != b.Literal)
+	note("one_line", a.OneLine != b.OneLine)
+	note("reminder", a.Reminder != b.Reminder)
 	return out
 }
 

@@ -15,8 +15,9 @@ import (
 // watchers are the callers that wait for commits. A slow one loses events in between but never the last: its channel holds
 // one event, the newest.
 type watchers struct {
-	mu  sync.Mutex
-	all map[chan store.Feed]domain.EnvID
+	mu    sync.Mutex
+	all   map[chan store.Feed]domain.EnvID
+	tails map[*Tail]bool
 }
 
 func (w *watchers) tell(f store.Feed) {
@@ -26,6 +27,9 @@ func (w *watchers) tell(f store.Feed) {
 		if env == f.Env {
 			newest(ch, f)
 		}
+	}
+	for t := range w.tails {
+		t.add(f.Project, f.Env)
 	}
 }
 
@@ -46,6 +50,9 @@ func newest(ch chan store.Feed, f store.Feed) {
 func (s *Service) tellAll() {
 	s.watching.mu.Lock()
 	envs := slices.Collect(maps.Values(s.watching.all))
+	for t := range s.watching.tails {
+		t.addAll()
+	}
 	s.watching.mu.Unlock()
 	for _, id := range envs {
 		if env, err := s.db.Environment(context.Background(), id); err == nil {

@@ -19,7 +19,7 @@ import (
 func benchServer(b *testing.B, n int) (http.Handler, string) {
 	b.Helper()
 	s, err := server.Open(context.Background(), server.Options{Version: "bench", LookupEnv: func(string) (string, bool) { return "", false },
-		Config: config.Config{Mode: config.Development, Data: b.TempDir(), CacheBytes: 24 << 20, LogLevel: "error"}})
+		Config: config.Config{Mode: config.Development, Data: b.TempDir(), Dialects: []string{"infisical", "vault"}, CacheBytes: 24 << 20, LogLevel: "error"}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -723,10 +723,10 @@ func TestTransitKeysOfAnotherOrganisationOrProjectAreNotThere(t *testing.T) {
 		}
 		nowhere := top
 		nowhere.namespace = "nowhere"
-		nowhere.fails(t, "POST", "decrypt/app", jobj{"ciphertext": text}, 404, "")
+		nowhere.fails(t, "POST", "decrypt/app", jobj{"ciphertext": text}, 403, "permission denied")
 		// A deleted project takes its keys along, and brings them back; purged they are gone.
 		send[api.Done](t, w.admin, "DELETE", "/projects/"+a.project, nil)
-		inA.fails(t, "POST", "decrypt/app", jobj{"ciphertext": text}, 404, "")
+		inA.fails(t, "POST", "decrypt/app", jobj{"ciphertext": text}, 403, "permission denied")
 		send[api.Done](t, w.admin, "POST", "/projects/"+a.project+"/restore", nil)
 		inA.write(t, "decrypt/app", jobj{"ciphertext": text})
 		send[api.Done](t, w.admin, "DELETE", "/projects/"+a.project, nil)

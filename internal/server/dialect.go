@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/compat/infisical"
@@ -19,10 +20,10 @@ func (s *Server) registerDialects(mux *http.ServeMux) []httpkit.Shape {
 	for _, name := range s.o.Config.Dialects {
 		switch name {
 		case infisical.Dialect:
-			infisical.New(infisical.Services{Secrets: s.secrets, Access: s.access, Transit: s.transit, Closing: s.closing}).Register(mux)
+			infisical.New(infisical.Services{Secrets: s.secrets, Access: s.access, Transit: s.transit, Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
 			shapes = append(shapes, infisical.Shape())
 		case vault.Dialect:
-			vault.New(vault.Services{Secrets: s.secrets, Access: s.access, Transit: s.transit, Keys: s.keys, Instance: s.vaultInstance(), Closing: s.closing}).Register(mux)
+			vault.New(vault.Services{Secrets: s.secrets, Access: s.access, Transit: s.transit, Keys: s.keys, Instance: s.vaultInstance(), Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
 			shapes = append(shapes, vault.Shape())
 		}
 	}
@@ -35,6 +36,16 @@ func (s *Server) dressing() func(access.Session) (sensitive.Value, error) {
 		return infisical.DressSession
 	}
 	return nil
+}
+
+// pingEvery is less than the half minute after which proxies close quiet streams and the first clients give up on one.
+const pingEvery = 15 * time.Second
+
+func (s *Server) pingEvery() time.Duration {
+	if s.o.PingEvery > 0 {
+		return s.o.PingEvery
+	}
+	return pingEvery
 }
 
 func (s *Server) vaultInstance() vault.Instance {

@@ -57,6 +57,8 @@ type Options struct {
 	Banner io.Writer
 	// Program is how a person starts this binary, for the commands in the banner.
 	Program string
+	// PingEvery is how often quiet streams of the dialects say that they live; 0 for 15 s.
+	PingEvery time.Duration
 	// entered is a root key that a person entered while the server was sealed.
 	entered *opening
 	// FirstProject makes a project of this slug at the very first start, when there is no organisation yet.

@@ -157,6 +157,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		loginMethods.digests, wrappeds.digests, signingOverlaps.digests, authMounts.digests, authRoles.digests,
 		tokenRoles.digests, cubbies.digests,
 		passkeys.digests,
+		projectTags.digests,
 		mounts.digests, documentVersions.digests,
 		envApprovals.digests, changeSets.digests, changeParts.digests, changeReviews.digests, changeLinks.digests, accessRequests.digests,
 		breakGlasses.digests, breakGlassShares.digests, breakGlassOpenings.digests, breakGlassEntries.digests, breakGlassTasks.digests,

@@ -77,6 +77,7 @@ type Import struct {
 type FolderSettings struct {
 	Imports  []Import            `json:"imports,omitzero"`
 	Required []domain.SecretName `json:"required,omitzero"`
+	Note     string              `json:"note,omitzero"` // what it is for, in a sentence
 	// Document is what the folder has as a document of the Vault view beside its versions; nil: nothing of its own.
 	Document *DocumentSettings `json:"document,omitzero"`
 }

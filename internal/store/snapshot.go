@@ -29,6 +29,7 @@ var copied = []string{
 	"mount", "document_version",
 	"audit_segment", "audit_tile", "audit_chunk",
 	"follower", "stream", "canary",
+	"project_tag",
 	"login_method", "wrapped", "signing_overlap", "auth_mount", "auth_role",
 	"login_method", "wrapped", "signing_overlap",
 	"transit_key", "transit_version",

@@ -163,5 +163,18 @@ func (c *call) folder(name string) (domain.Path, error) {
 	return p, nil
 }
 
+// moment reads a time (RFC 3339) as unix milliseconds, 0 when it is absent.
+func (c *call) moment(name string) (int64, error) {
+	s, err := c.text(name)
+	if err != nil || s == "" {
+		return 0, err
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return 0, wrong(name, "a time such as 2026-01-02T15:04:05Z")
+	}
+	return t.UnixMilli(), nil
+}
+
 // stamp gives a time as the dialect writes it: RFC 3339 with milliseconds. Go clients refuse an empty one.
 func stamp(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }

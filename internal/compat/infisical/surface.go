@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -29,6 +30,8 @@ type Services struct {
 	Access  *access.Service
 	Transit *transit.Service
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
+	// PingEvery is how often a quiet stream says that it lives, and how often it is looked whether its token still does.
+	PingEvery time.Duration
 }
 
 // Surface serves the dialect.
@@ -80,7 +83,6 @@ func New(services Services) *Surface {
 func (s *Surface) routes() []route {
 	return slices.Concat(
 		s.statusRoutes(),
-		s.kmsRoutes(),
 		s.universalRoutes(),
 		s.machineRoutes(),
 		s.tokenRoutes(),
@@ -94,6 +96,14 @@ func (s *Surface) routes() []route {
 		s.identityAuthRoutes(),
 		s.identityMethodRoutes(),
 		s.membershipRoutes(),
+		s.secretRoutes(),
+		s.folderRoutes(),
+		s.importRoutes(),
+		s.tagRoutes(),
+		s.projectRoutes(),
+		s.dynamicRoutes(),
+		s.eventRoutes(),
+		s.kmsRoutes(),
 	)
 }
 

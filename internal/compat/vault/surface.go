@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/domain"
@@ -23,11 +24,13 @@ const Dialect = "vault"
 type Services struct {
 	Secrets *secrets.Service
 	Access  *access.Service
-	Transit *transit.Service
 	Leases  Leases // of what engines hand out for a time; nil: there are none
 	Keys    *keys.Service
 	Instance
+	Transit *transit.Service
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
+	// PingEvery is how often a quiet stream says that it lives, and how often it is looked whether its token still does.
+	PingEvery time.Duration
 }
 
 // Surface serves the dialect.
