@@ -32,7 +32,22 @@ func aclMount(m Mount) policy.ACLMount {
 	return policy.ACLMount{Path: m.Path, Kind: string(m.Kind), Version: m.Version, Project: m.Project, Env: m.EnvSlug, Folder: m.Folder}
 }
 
-// SeesMountBelow tells whether the caller may know of a mount that has the path or lies below it. It is not recorded: what is done
+// usesKeys tells whether the caller may do something with some key of the encryption service that a project has.
+func (s *Service) usesKeys(ctx context.Context, o *orgDirectory, project string) bool {
+	p := o.projects[project]
+	if p == nil {
+		return false
+	}
+	for _, a := range policy.Actions {
+		if policy.Keyed(a.Action) && s.door.Reaches(ctx, a.Action, policy.Resource{Org: p.row.Org, Project: p.row.ID}) {
+			return true
+		}
+	}
+	return false
+}
+
+// SeesMountBelow tells whether the caller may know of a mount that has the path or lies below it, or use keys of
+// the project of that slug. It is not recorded: what is done
 // there is.
 func (s *Service) SeesMountBelow(ctx context.Context, path string) (bool, error) {
 	o, err := s.dir.org(ctx, guard.CallerOf(ctx).Principal.Org)
@@ -40,6 +55,9 @@ func (s *Service) SeesMountBelow(ctx context.Context, path string) (bool, error)
 		return false, err
 	}
 	if m, rest, ok := o.find(path); ok && rest == "" && s.seesMount(ctx, o, m) {
+		return true, nil
+	}
+	if s.usesKeys(ctx, o, path) {
 		return true, nil
 	}
 	for i := range o.mounts {

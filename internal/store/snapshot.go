@@ -32,8 +32,8 @@ var copied = []string{
 	"project_tag",
 	"login_method", "wrapped", "signing_overlap", "auth_mount", "auth_role",
 	"login_method", "wrapped", "signing_overlap",
-	"token_role", "cubbyhole",
 	"transit_key", "transit_version",
+	"token_role", "cubbyhole",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
 }
 

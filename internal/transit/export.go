@@ -1,7 +1,6 @@
 package transit
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -114,8 +113,8 @@ func pemOf(block string, der []byte) sensitive.Value {
 	return sensitive.New(pem.EncodeToMemory(&pem.Block{Type: block, Bytes: der}))
 }
 
-// PublicText gives a public half as the Vault dialect writes it: base64 of the 32 bytes of an Ed25519 key, PEM without a last line
-// end of others, "" for none.
+// PublicText gives a public half as the Vault dialect writes it: base64 of the 32 bytes of an Ed25519 key, PEM of others, "" for
+// none.
 func PublicText(kind Kind, der []byte) string {
 	if len(der) == 0 {
 		return ""
@@ -127,5 +126,5 @@ func PublicText(kind Kind, der []byte) string {
 			}
 		}
 	}
-	return string(bytes.TrimSuffix(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), []byte("\n")))
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }

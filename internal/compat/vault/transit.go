@@ -96,17 +96,14 @@ func orMissing(err error, message string) error {
 // noTransitKey is what most operations say of a key that is not there.
 const noTransitKey = "encryption key not found"
 
-// bytesOf gives a field that is base64; problem is what is said of one that is not.
-func (f fields) bytesOf(name, problem string) ([]byte, error) {
+// bytesOf gives a field that is base64.
+func (f fields) bytesOf(name string) ([]byte, error) {
 	text, err := f.text(name)
 	if err != nil || text == "" {
 		return nil, err
 	}
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		if problem != "" {
-			return nil, bad(problem)
-		}
 		return nil, bad(err.Error()) // tells the place of the first wrong byte and nothing else
 	}
 	return b, nil
@@ -114,11 +111,13 @@ func (f fields) bytesOf(name, problem string) ([]byte, error) {
 
 // batch is the work of one call: the fields of each item, and how the results come together.
 type batch struct {
-	items  []fields
-	whole  bool    // it came as a batch
-	wrong  []error // of items that could not be read
-	code   int     // of an answer in which some items failed
-	chosen []int   // items that could be read, in their order
+	items []fields
+	whole bool    // it came as a batch
+	wrong []error // of items that could not be read
+	// lenient answers 200 whatever fails, as signing, verifying and codes do.
+	lenient bool
+	code    int   // of an answer in which some items failed
+	chosen  []int // items that could be read, in their order
 }
 
 // readBatch takes the items of a call apart; without a batch the call is the one item.
@@ -236,6 +235,7 @@ func (b *batch) answer(result func(i int) (map[string]any, error)) (*reply, erro
 	}
 	r := &reply{data: map[string]any{"batch_results": out}}
 	switch {
+	case b.lenient:
 	case failed == len(out):
 		r.status = http.StatusBadRequest
 	case failed > 0:

@@ -18,10 +18,10 @@ type transitExtras struct {
 func (f fields) extras(encrypts bool) (transitExtras, error) {
 	var out transitExtras
 	var err error
-	if out.context, err = f.bytesOf("context", "failed to base64-decode context"); err != nil {
+	if out.context, err = f.bytesOf("context"); err != nil {
 		return out, err
 	}
-	if out.associated, err = f.bytesOf("associated_data", "failed to base64-decode associated_data"); err != nil {
+	if out.associated, err = f.bytesOf("associated_data"); err != nil {
 		return out, err
 	}
 	if out.version, err = f.integer("key_version"); err != nil {
@@ -45,7 +45,7 @@ func plainOf(f fields) (transit.Plain, error) {
 	if !f.has("plaintext") {
 		return transit.Plain{}, bad("missing plaintext to encrypt")
 	}
-	b, err := f.bytesOf("plaintext", "")
+	b, err := f.bytesOf("plaintext")
 	if err != nil {
 		return transit.Plain{}, err
 	}
