@@ -106,8 +106,14 @@ func TestEd25519SignsAsTheStandardSays(t *testing.T) {
 // RFC 6979, A.2.5: P-256 with SHA-256 of "sample". Its s is the larger one, so it is taken only of keys that others may hold.
 func TestECDSASignaturesOfOthersVerify(t *testing.T) {
 	big16 := func(s string) *big.Int { n, _ := new(big.Int).SetString(s, 16); return n }
-	public := &ecdsa.PublicKey{Curve: elliptic.P256(), X: big16("60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6"),
-		Y: big16("7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299")}
+	point, err := hex.DecodeString("04" + "60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6" + "7903FE1008B8BC99A41AE9E95628BC64F2F1B20C2D7E9F5177A3C294D4462299")
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		t.Fatal(err)
+	}
 	sig := pair{big16("EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716"), big16("F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8")}
 	der, err := asn1.Marshal(sig)
 	if err != nil {
