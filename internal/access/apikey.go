@@ -195,7 +195,12 @@ func (s *Service) Renew(ctx context.Context, ttl time.Duration) (store.Token, er
 		if row.RevokedAt != 0 || row.ExpiresAt != 0 && row.ExpiresAt <= tx.Now() {
 			return unknown() // it ended since it was looked at
 		}
-		if err := extend(ctx, tx, &row, ttl); err != nil {
+		until, err := renewal(ctx, tx, row, ttl)
+		if err != nil || until <= row.ExpiresAt {
+			return err // renewing never shortens
+		}
+		row.ExpiresAt, row.RenewedAt = until, tx.Now()
+		if err := tx.PutToken(ctx, &row); err != nil {
 			return err
 		}
 		return s.changed(ctx, tx)

@@ -145,6 +145,13 @@ func (c *codeTries) take(user string) error {
 	return f
 }
 
+// left tells how many codes may be tried now.
+func (c *codeTries) left(user string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.tries(codeBucket(user)[0], time.Now()).left)
+}
+
 func (c *codeTries) giveBack(user string) { c.restore(codeBucket(user)) }
 
 // network is the part of an address that one person holds: all of IPv4, the first 64 bits of IPv6, and of that the 48 that one

@@ -154,6 +154,19 @@ func (s *Service) loginOrg(ctx context.Context, namespace string) (domain.OrgID,
 	return all[0].ID, nil
 }
 
+// VisibleAuth lists the places that somebody made visible to people who are not logged in. It is no secret which they are.
+func (s *Service) VisibleAuth(ctx context.Context, namespace string) ([]AuthMount, error) {
+	org := guard.CallerOf(ctx).Principal.Org
+	if org == "" {
+		var err error
+		if org, err = s.loginOrg(ctx, namespace); err != nil {
+			return nil, hiddenGone(err)
+		}
+	}
+	all, err := authMountsOf(ctx, s.db.Queries, org)
+	return slices.DeleteFunc(all, func(m AuthMount) bool { return m.Settings.Visibility != "unauth" }), err
+}
+
 // AuthMountInput is a new place.
 type AuthMountInput struct {
 	Path, Type, Description string

@@ -75,7 +75,7 @@ func identity(ctx context.Context, q store.Queries, org domain.OrgID, name strin
 	} else {
 		row, err = q.IdentityByName(ctx, org, domain.Label(name))
 	}
-	if err == nil && row.Org != org {
+	if err == nil && (row.Org != org || row.DeletedAt != 0) {
 		return store.Identity{}, guard.Missing()
 	}
 	return row, err

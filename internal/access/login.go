@@ -244,7 +244,7 @@ func (s *Service) proveSecret(ctx context.Context, id domain.IdentityID, secret 
 	if err != nil {
 		return Proof{}, row, err
 	}
-	proof := Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: "client-secret", TTL: time.Duration(i.TokenTTL) * time.Millisecond,
+	proof := Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: methodClientSecret, TTL: time.Duration(i.TokenTTL) * time.Millisecond,
 		MaxTTL: time.Duration(i.MaxTTL) * time.Millisecond, Uses: i.TokenUses, Networks: i.Networks}
 	if row.TokenNetworks != nil {
 		proof.Networks = row.TokenNetworks

@@ -40,6 +40,10 @@ type (
 	Freeze = store.Freeze
 	// Because is one rule and what it says to a question.
 	Because = policy.Because
+	// Org is an organisation.
+	Org = store.Org
+	// Metadata is a fact that somebody keeps about a machine.
+	Metadata = store.Metadata
 	// GrantRow is a role that was given.
 	GrantRow = store.Grant
 )

@@ -26,6 +26,11 @@ type FirstAdmin struct {
 	Token sensitive.Value
 	User  domain.UserID
 	Org   domain.OrgID
+	// Organization is that which was made, or was there.
+	Organization store.Org
+	// Machine and MachineToken are of the machine that was asked for.
+	Machine      store.Identity
+	MachineToken sensitive.Value
 }
 
 // SetupInput is what set-up needs. Direct is true when the request came straight from this machine.
@@ -36,6 +41,9 @@ type SetupInput struct {
 	Password sensitive.Value
 	Token    sensitive.Value
 	Direct   bool
+	// Machine names a machine that is made with the rights of the first admin and a token, for programs that go on by
+	// themselves; "" for none.
+	Machine string
 }
 
 // NeedsSetup tells whether nobody was set up yet.
@@ -106,10 +114,38 @@ func (s *Service) SetUp(ctx context.Context, in SetupInput) (FirstAdmin, error) 
 			return err
 		}
 		p.As(&domain.Principal{Kind: domain.User, ID: string(row.ID), Name: string(name), Org: o.ID, Token: token.ID})
-		out = FirstAdmin{value, row.ID, o.ID}
+		out = FirstAdmin{Token: value, User: row.ID, Org: o.ID, Organization: o}
+		if in.Machine != "" {
+			if out.Machine, out.MachineToken, err = firstMachine(ctx, tx, o.ID, in.Machine, s); err != nil {
+				return err
+			}
+			p.Note("machine", string(out.Machine.ID))
+		}
 		return s.changed(ctx, tx)
 	})
 	return out, err
+}
+
+// firstMachine makes a machine that may do everything, with a token that lives as long as one may.
+func firstMachine(ctx context.Context, tx *store.Tx, org domain.OrgID, name string, s *Service) (store.Identity, sensitive.Value, error) {
+	label, err := domain.ParseLabel(name)
+	if err != nil {
+		return store.Identity{}, sensitive.Value{}, err
+	}
+	row := store.Identity{ID: domain.NewID[domain.IdentityID](), Org: org, Name: label, TokenTTL: defaultTokenTTL.Milliseconds(), CreatedAt: tx.Now(), ChangedAt: tx.Now(), Member: true}
+	if err := tx.PutIdentity(ctx, &row); err != nil {
+		return row, sensitive.Value{}, err
+	}
+	grant := store.Grant{ID: domain.NewID[string](), Org: org, PrincipalKind: domain.Identity, PrincipalID: string(row.ID), Role: domain.Admin, CreatedAt: tx.Now()}
+	if err := tx.PutGrant(ctx, &grant); err != nil {
+		return row, sensitive.Value{}, err
+	}
+	m, err := s.putTokenMethod(ctx, tx, row, Limits{TTL: maxTokenTTL})
+	if err != nil {
+		return row, sensitive.Value{}, err
+	}
+	_, value, err := issueToken(ctx, tx, row, m, "set-up", &domain.Principal{})
+	return row, value, err
 }
 
 // FoundOrg finds the organisation or makes it.

@@ -308,6 +308,17 @@ func inherit(ctx context.Context, tx *store.Tx, row *store.Token) error {
 	return nil
 }
 
+// Current gives the token that the caller shows, for programs that ask what they hold.
+func (s *Service) Current(ctx context.Context) (store.Token, error) {
+	who := guard.CallerOf(ctx).Principal
+	var out store.Token
+	err := s.door.Read(ctx, guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"list": "token"}}, func(guard.Permit) (err error) {
+		out, err = s.db.Token(ctx, who.Token)
+		return err
+	})
+	return out, err
+}
+
 // Tokens lists the caller's own tokens, or everybody's for those who may see them, the newest first.
 func (s *Service) Tokens(ctx context.Context, all bool) ([]store.Token, error) {
 	who := guard.CallerOf(ctx).Principal

@@ -130,7 +130,7 @@ func (m *making) applyRole(ctx context.Context, tx *store.Tx) error {
 	}
 	row, err := tx.TokenRole(ctx, m.parent.Org, m.in.Role)
 	if fault.KindOf(err) == fault.NotFound && err != nil {
-		return fault.New(fault.Invalid, "unknown role %s", cut(m.in.Role, maxNoted))
+		return fault.New(fault.Invalid, "unknown role")
 	}
 	if err != nil {
 		return err

@@ -165,10 +165,11 @@ func checkNetworks(field string, texts []string) ([]string, error) {
 		if err != nil {
 			return nil, fault.New(fault.Invalid, "not a network: want CIDR such as 10.1.0.0/16, or an address").WithField(field, "not a network")
 		}
-		out = append(out, prefix.String())
+		if one := prefix.String(); !slices.Contains(out, one) { // in the order in which they were given, as programs read them back
+			out = append(out, one)
+		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out), nil
+	return out, nil
 }
 
 func parseNetwork(text string) (netip.Prefix, error) {

@@ -134,9 +134,9 @@ func (s *Service) LookUp(ctx context.Context, w Which) (Known, error) {
 	return out, err
 }
 
-// RenewToken gives a token a later end: increment from now, or with 0 as long as it was made for; a periodic one its period. It
-// never shortens, and never reaches past what the token was made for or what it ends with. The session has no token in it: the
-// caller knows it or must not.
+// RenewToken gives a token another end: increment from now, or with 0 as long as it was made for; a periodic one its period. It may
+// be an earlier one, as clients expect, and never reaches past what the token was made for or what it ends with. The session has
+// no token in it: the caller knows it or must not.
 func (s *Service) RenewToken(ctx context.Context, w Which, increment time.Duration) (Session, error) {
 	if increment < 0 {
 		return Session{}, fault.New(fault.Invalid, "increment cannot be negative")
@@ -151,7 +151,12 @@ func (s *Service) RenewToken(ctx context.Context, w Which, increment time.Durati
 		if err != nil {
 			return err
 		}
-		if err := extend(ctx, tx, &row, min(increment, maxTokenTTL)); err != nil {
+		until, err := renewal(ctx, tx, row, min(increment, maxTokenTTL))
+		if err != nil {
+			return err
+		}
+		row.ExpiresAt, row.RenewedAt = until, tx.Now()
+		if err := tx.PutToken(ctx, &row); err != nil {
 			return err
 		}
 		out = Session{Row: row}
@@ -160,10 +165,10 @@ func (s *Service) RenewToken(ctx context.Context, w Which, increment time.Durati
 	return out, err
 }
 
-// extend moves the end of a token.
-func extend(ctx context.Context, tx *store.Tx, row *store.Token, ttl time.Duration) error {
-	if !Renewable(*row) {
-		return fault.Wrap(fault.Denied, ErrNotRenewable, "this token cannot be renewed").WithHint("log in again; a login method with --max-ttl gives tokens that can be")
+// renewal gives the end that a renewal gives a token.
+func renewal(ctx context.Context, tx *store.Tx, row store.Token, ttl time.Duration) (int64, error) {
+	if !Renewable(row) {
+		return 0, fault.Wrap(fault.Denied, ErrNotRenewable, "this token cannot be renewed").WithHint("log in again; a login method with --max-ttl gives tokens that can be")
 	}
 	switch {
 	case row.Period > 0:
@@ -171,7 +176,7 @@ func extend(ctx context.Context, tx *store.Tx, row *store.Token, ttl time.Durati
 	case ttl == 0 && row.Family == "" && !row.Orphan && row.PrincipalKind == domain.Identity && row.TTL == 0:
 		i, err := tx.Identity(ctx, domain.IdentityID(row.PrincipalID))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		ttl = time.Duration(i.TokenTTL) * time.Millisecond
 	case ttl == 0 && row.TTL > 0:
@@ -183,17 +188,15 @@ func extend(ctx context.Context, tx *store.Tx, row *store.Token, ttl time.Durati
 	if row.Family != "" {
 		parent, err := tx.Token(ctx, row.Parent)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		end, err := lineage(ctx, tx.Queries, parent)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		until = earlier(until, end)
 	}
-	row.ExpiresAt = max(row.ExpiresAt, until)
-	row.RenewedAt = tx.Now()
-	return tx.PutToken(ctx, row)
+	return until, nil
 }
 
 // EndToken revokes a token at once, on every server, with all that end with it; as an orphaning, its children stay and have no

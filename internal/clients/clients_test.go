@@ -76,7 +76,7 @@ func TestClientsThatNobodyHereWrote(t *testing.T) {
 			found[p.name] = ours
 		})
 	}
-	if t.Failed() {
+	if t.Failed() || len(found) < len(programs) { // only some of them were asked for
 		return
 	}
 	written := matrix(found)

@@ -22,6 +22,9 @@ import (
 type AWS struct {
 	// ServerID must stand in the signed header X-Keyturn-Server-Id: a name that no other server has, such as its host name.
 	ServerID string `json:"server_id"`
+	// Portable takes requests without that header, for clients of other products, which do not know it. What was signed for another
+	// server, or leaks on the way, is then good here for as long as it is fresh.
+	Portable bool `json:"portable,omitzero"`
 	// Accounts are the ids of accounts that may log in, 12 digits.
 	Accounts []string `json:"accounts"`
 	// Principals are patterns of ARNs as GetCallerIdentity gives them, such as arn:aws:sts::123456789012:assumed-role/deploy/*;
@@ -66,7 +69,9 @@ var awsPass = []string{"host", "content-type", "content-length", "x-amz-date", "
 
 func (s *AWS) check() error {
 	switch {
-	case s.ServerID == "" || len(s.ServerID) > 256 || strings.TrimSpace(s.ServerID) != s.ServerID:
+	case s.Portable && s.ServerID != "":
+		return fault.New(fault.Invalid, "an aws method has a server id or is portable, not both").WithField("/settings/portable", "with a server id")
+	case !s.Portable && (s.ServerID == "" || len(s.ServerID) > 256 || strings.TrimSpace(s.ServerID) != s.ServerID):
 		return fault.New(fault.Invalid, "an aws method needs a server id").WithHint("for example the server's host name; clients sign it").WithField("/settings/server_id", "missing or not valid")
 	case len(s.Accounts) == 0 || len(s.Accounts) > maxPatterns || slices.ContainsFunc(s.Accounts, func(a string) bool { return !awsAccount.MatchString(a) }):
 		return fault.New(fault.Invalid, "an aws method must say which accounts may log in").WithField("/settings/accounts", "want 1 to %d ids of 12 digits", maxPatterns)
@@ -218,7 +223,11 @@ func (v *callerIdentity) signature(header http.Header, now time.Time) error {
 		return rejected("the request is not signed with Signature Version 4 for STS")
 	}
 	signed := strings.Split(parts[2], ";")
-	for _, need := range []string{"host", "x-amz-date", strings.ToLower(ServerIDHeader)} {
+	needed := []string{"host", "x-amz-date"}
+	if !v.s.Portable {
+		needed = append(needed, strings.ToLower(ServerIDHeader))
+	}
+	for _, need := range needed {
 		if !slices.Contains(signed, need) {
 			return rejected("the signature does not cover the header %s", need)
 		}
@@ -226,7 +235,7 @@ func (v *callerIdentity) signature(header http.Header, now time.Time) error {
 	if header.Get("X-Amz-Security-Token") != "" && !slices.Contains(signed, "x-amz-security-token") {
 		return rejected("the signature does not cover the session token")
 	}
-	if header.Get(ServerIDHeader) != v.s.ServerID {
+	if header.Get(ServerIDHeader) != v.s.ServerID && !v.s.Portable {
 		return rejected("the request was signed for another server")
 	}
 	at, err := time.Parse(awsDate, header.Get("X-Amz-Date"))

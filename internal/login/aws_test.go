@@ -250,3 +250,27 @@ func TestEndpointsOfSTSAreKnown(t *testing.T) {
 		}
 	}
 }
+
+func TestAPortableRequestNamesNoServer(t *testing.T) {
+	t.Parallel()
+	s := newSTS(t)
+	settings := map[string]any{"portable": true, "accounts": []string{"123456789012"}, "endpoints": []string{s.host}, "ca": s.ca}
+	v := opened(t, KindAWS, settings, around(t))
+	bare := func(r *http.Request) { r.Header.Del(ServerIDHeader) }
+	if e, err := v.Verify(context.Background(), Credential{Request: s.sign(t, time.Now(), bare)}); err != nil || e.Subject != s.arn {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	if _, err := v.Verify(context.Background(), Credential{Request: s.sign(t, time.Now().Add(-time.Hour), bare)}); fault.KindOf(err) != fault.Unauthenticated || err == nil {
+		t.Errorf("an old one is taken: %v", err)
+	}
+	delete(settings, "portable")
+	settings["server_id"] = testServerID
+	if _, err := opened(t, KindAWS, settings, around(t)).Verify(context.Background(), Credential{Request: s.sign(t, time.Now(), bare)}); fault.KindOf(err) != fault.Unauthenticated || err == nil {
+		t.Errorf("a request without a server id is taken where one is wanted: %v", err)
+	}
+	for _, wrong := range []string{`{"portable":true,"server_id":"a","accounts":["123456789012"]}`, `{"portable":true}`} {
+		if _, err := Check(KindAWS, []byte(wrong), 0); fault.KindOf(err) != fault.Invalid || err == nil {
+			t.Errorf("%s is taken: %v", wrong, err)
+		}
+	}
+}

@@ -16,6 +16,7 @@ type ACLPlace struct {
 	classes []*class
 	dir     bool
 	server  []serverPath
+	key     domain.SecretName // of the encryption service
 }
 
 // serverPath is a capability on a path of the server, and the action that it comes to; "" is open to everybody with a token.
@@ -72,8 +73,14 @@ func PlaceOfACL(path string, mounts []ACLMount) (ACLPlace, bool) {
 		}
 	}
 	m, rest := mountOf(path, mounts)
-	if m == nil || m.Kind != aclKV {
+	if m == nil {
 		return ACLPlace{}, false
+	}
+	if m.Kind == aclTransit {
+		return placeOfKey(m.Project, rest)
+	}
+	if key, ok := strings.CutPrefix(rest, aclTransit+"/"); ok && m.Env == "" {
+		return placeOfKey(m.Project, key)
 	}
 	out := ACLPlace{Project: m.Project, mount: m}
 	classes := kv1
@@ -101,6 +108,38 @@ func PlaceOfACL(path string, mounts []ACLMount) (ACLPlace, bool) {
 	return out, true
 }
 
+// placeOfKey finds what an operation of the encryption service takes.
+func placeOfKey(project domain.ProjectID, path string) (ACLPlace, bool) {
+	word, key, _ := strings.Cut(path, "/")
+	out := ACLPlace{Project: project}
+	switch {
+	case slices.Contains(transitOpen, word):
+		out.server = []serverPath{{capability: CanUpdate}}
+		return out, true
+	case word == transitKeys && key == "":
+		out.server = []serverPath{{CanList, Action(toReadKeys)}}
+		return out, true
+	case word == transitKeys:
+		out.server = []serverPath{{CanRead, Action(toReadKeys)}, {CanCreate, Action(toManage)}, {CanUpdate, Action(toManage)}, {CanDelete, Action(toManage)}}
+	case transitUse[word] == nil:
+		return ACLPlace{}, false
+	default:
+		c := transitUse[word]
+		for _, given := range []map[Capability]right{c.gives, c.needs} {
+			for capability, a := range given {
+				out.server = append(out.server, serverPath{capability, Action(a)})
+			}
+		}
+		if word == "datakey" {
+			_, key, _ = strings.Cut(key, "/")
+		}
+	}
+	key, _, _ = strings.Cut(key, "/")
+	name, err := domain.ParseSecretName(key)
+	out.key = name
+	return out, err == nil
+}
+
 // ACLCapabilities tells what somebody may do on a path, sorted: "root" alone for who may do everything, "deny" alone for who may
 // do nothing. The environment is that of the place, "" when there is none of that name: then nobody may do anything there.
 func ACLCapabilities(p *domain.Principal, at ACLPlace, found bool, env domain.EnvID, f Facts) []Capability {
@@ -120,7 +159,7 @@ func ACLCapabilities(p *domain.Principal, at ACLPlace, found bool, env domain.En
 
 func (at *ACLPlace) capabilities(p *domain.Principal, env domain.EnvID, f Facts) (out []Capability) {
 	for _, s := range at.server {
-		if s.action == "" || DecideAt(p, s.action, Resource{Org: p.Org}, f).Allowed {
+		if s.action == "" || DecideAt(p, s.action, Resource{Org: p.Org, Project: at.Project, Name: at.key}, f).Allowed {
 			out = append(out, s.capability)
 		}
 	}

@@ -59,15 +59,16 @@ var (
 	kv1     = []*class{kv1Data, kv1List}
 )
 
-// region is a set of folders.
+// region is a set of folders, or of keys.
 type region struct {
 	project domain.ProjectID
 	envs    []string // slugs or patterns of them; none: all
 	folders domain.Pattern
+	names   []string // of keys, or patterns of them; none: all. Documents have no names of their own.
 }
 
 func (a region) meets(b region) bool {
-	return a.project == b.project && plainlyMeet(string(a.folders), string(b.folders)) && anyMeet(a.envs, b.envs)
+	return a.project == b.project && plainlyMeet(string(a.folders), string(b.folders)) && anyMeet(a.envs, b.envs) && anyMeet(a.names, b.names)
 }
 
 // plainlyMeet is pathsMeet of patterns without "**", which regions never have: it takes one look and no memory, since every path of
@@ -90,7 +91,7 @@ func plainlyMeet(a, b string) bool {
 
 // around tells that all of b lies in a.
 func (a region) around(b region) bool {
-	return a.project == b.project && anyCovers(a.envs, b.envs) && pathCovers(a.folders, b.folders)
+	return a.project == b.project && anyCovers(a.envs, b.envs) && pathCovers(a.folders, b.folders) && anyCovers(a.names, b.names)
 }
 
 // The order in which Vault looks for the path that decides a request. A list asks for its directory with a slash at the end, then

@@ -16,6 +16,7 @@ var aclMounts = []policy.ACLMount{
 	{Path: "secret", Kind: "kv", Version: 2, Project: web, Env: "prod", Folder: "/"},
 	{Path: "old", Kind: "kv", Version: 1, Project: web, Env: "dev", Folder: "/a"},
 	{Path: "web", Kind: "kv", Version: 2, Project: web, Folder: "/"},
+	{Path: "transit", Kind: "transit"},
 }
 
 // plainVault reads a policy as Vault does, request by request, with none of the translation's means.

@@ -67,7 +67,9 @@ func (t *translation) path(p *ACLPath) error {
 		return aclRefused(p.Line, "there is no mount of that name; case matters, and no wildcard can stand in it",
 			"make the mount before, or write one path for each mount: keyturn mount list shows them")
 	case m.Kind == aclTransit:
-		return t.transit(p, rest)
+		return t.transit(p, m.Path, m.Project, rest)
+	case m.Env == "" && (rest == aclTransit || strings.HasPrefix(rest, aclTransit+"/")): // the namespace of a project has keys of its own
+		return t.transit(p, m.Path+"/"+aclTransit, m.Project, strings.TrimPrefix(strings.TrimPrefix(rest, aclTransit), "/"))
 	case m.Kind != aclKV:
 		return aclRefused(p.Line, "the engine of this mount has no rights that a policy could give", "")
 	case p.can(CanSudo) && len(p.Capabilities) == 1:
@@ -168,7 +170,7 @@ func (e *entry) about(r right) bool {
 
 // settle makes rulings of the entries: allows, and the denies that keep wider allows from what narrower paths do not give.
 func (t *translation) settle() (allows, denies []ruling, err error) {
-	for _, r := range []right{toRead, toList, toWrite, toDelete, toPurge} {
+	for _, r := range slices.Concat([]right{toRead, toList, toWrite, toDelete, toPurge}, transitRights) {
 		var given, kept []*entry
 		for i := range t.entries {
 			if e := &t.entries[i]; e.about(r) {
@@ -256,14 +258,15 @@ func gather(effect domain.Effect, rulings []ruling) []domain.Rule {
 		project domain.ProjectID
 		envs    string
 		folders domain.Pattern
+		names   string
 	}
 	actions := map[spot][]string{}
 	var spots []spot
 	for _, r := range rulings {
-		s := spot{r.region.project, strings.Join(r.region.envs, ","), r.region.folders}
+		s := spot{r.region.project, strings.Join(r.region.envs, ","), r.region.folders, strings.Join(r.region.names, ",")}
 		if _, ok := actions[s]; !ok {
 			spots = append(spots, s)
-			if effect == domain.Allow { // who may do something in a project may know of it
+			if effect == domain.Allow && !slices.Contains(transitRights, r.right) { // who may do something in a project may know of it
 				actions[s] = []string{string(ProjectRead)}
 			}
 		}
@@ -277,6 +280,9 @@ func gather(effect domain.Effect, rulings []ruling) []domain.Rule {
 		rule := domain.Rule{Effect: effect, Actions: actions[s], Projects: []domain.ProjectID{s.project}}
 		if s.envs != "" {
 			rule.Environments = strings.Split(s.envs, ",")
+		}
+		if s.names != "" {
+			rule.Names = strings.Split(s.names, ",")
 		}
 		if !wide(s.folders) {
 			rule.Paths = []domain.Pattern{s.folders}

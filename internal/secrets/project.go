@@ -32,6 +32,26 @@ func (s *Service) CreateProject(ctx context.Context, slug domain.Slug, name doma
 	if len(envs) == 0 {
 		envs = DefaultEnvs
 	}
+	return s.ProvisionProject(ctx, ProjectInput{Slug: slug, Name: name, Envs: envs})
+}
+
+// ProjectInput is a new project.
+type ProjectInput struct {
+	Slug        domain.Slug
+	Name        domain.Label
+	Description string
+	Protected   bool          // it is not deleted before that is lifted
+	Envs        []domain.Slug // may be none
+	// Names are what the environments are called; one without is called as its slug.
+	Names map[domain.Slug]domain.Label
+}
+
+// ProvisionProject makes a project with all that is known of it.
+func (s *Service) ProvisionProject(ctx context.Context, in ProjectInput) (Project, error) {
+	slug, envs := in.Slug, in.Envs
+	if err := checkDescription(in.Description); err != nil {
+		return Project{}, err
+	}
 	if len(envs) > maxEnvs {
 		return Project{}, fault.New(fault.Invalid, "too many environments: at most %d", maxEnvs)
 	}
@@ -52,7 +72,7 @@ func (s *Service) CreateProject(ctx context.Context, slug domain.Slug, name doma
 		if err := slugFree(ctx, tx, p.Org(), slug); err != nil {
 			return err
 		}
-		out.Project = store.Project{ID: domain.NewID[domain.ProjectID](), Org: p.Org(), Slug: slug, Name: name, CreatedAt: tx.Now()}
+		out.Project = store.Project{ID: domain.NewID[domain.ProjectID](), Org: p.Org(), Slug: slug, Name: in.Name, CreatedAt: tx.Now(), Description: in.Description, Protected: in.Protected}
 		p.Place(out.Project.ID, "")
 		if err := tx.PutProject(ctx, &out.Project); err != nil {
 			return err
@@ -68,7 +88,11 @@ func (s *Service) CreateProject(ctx context.Context, slug domain.Slug, name doma
 			return err
 		}
 		for i, slug := range envs {
-			env, err := putEnv(ctx, tx, out.Project, slug, domain.Label(slug), int64(i))
+			name := in.Names[slug]
+			if name == "" {
+				name = domain.Label(slug)
+			}
+			env, err := putEnv(ctx, tx, out.Project, slug, name, int64(i))
 			if err != nil {
 				return err
 			}
@@ -162,6 +186,25 @@ func (s *Service) inProject(ctx context.Context, action policy.Action, name stri
 
 // RenameProject changes slug and name; references that spell the slug follow in the same transaction.
 func (s *Service) RenameProject(ctx context.Context, name string, slug domain.Slug, label domain.Label) (Project, error) {
+	return s.ChangeProject(ctx, name, ProjectChange{Slug: slug, Name: label})
+}
+
+// ProjectChange is what shall be different; zero and nil leave as it is.
+type ProjectChange struct {
+	Slug        domain.Slug
+	Name        domain.Label
+	Description *string
+	Protected   *bool
+}
+
+// ChangeProject changes what is known of a project. References in the environments of others follow a new slug.
+func (s *Service) ChangeProject(ctx context.Context, name string, in ProjectChange) (Project, error) {
+	if in.Description != nil {
+		if err := checkDescription(*in.Description); err != nil {
+			return Project{}, err
+		}
+	}
+	slug, label := in.Slug, in.Name
 	err := s.inProject(ctx, policy.ProjectUpdate, name, func(op guard.Op, row store.Project) error {
 		return s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
 			row, err := tx.Project(ctx, row.ID)
@@ -174,6 +217,12 @@ func (s *Service) RenameProject(ctx context.Context, name string, slug domain.Sl
 			}
 			if label != "" {
 				row.Name = label
+			}
+			if in.Description != nil {
+				row.Description = *in.Description
+			}
+			if in.Protected != nil {
+				row.Protected = *in.Protected
 			}
 			if taken, err := tx.ProjectBySlug(ctx, p.Org(), row.Slug); err == nil && taken.ID != row.ID {
 				return fault.New(fault.Exists, "project %s exists already", row.Slug)
@@ -209,6 +258,9 @@ func (s *Service) DeleteProject(ctx context.Context, name string) error {
 			row, err := tx.Project(ctx, row.ID)
 			if err != nil {
 				return err
+			}
+			if row.Protected {
+				return fault.New(fault.Conflict, "project %s is protected from being deleted", row.Slug).WithHint("lift its delete protection first")
 			}
 			if err := refuseGuarded(ctx, tx, p, row.ID, func(e store.Environment) bool { return e.DeletedAt == 0 }); err != nil {
 				return err

@@ -111,6 +111,7 @@ func TestVaultPlacesToLogIn(t *testing.T) {
 		w.admin.v1(t, "GET", "sys/auth/approle/tune", nil).shows(t, `{"default_lease_ttl":2764800,"description":"","force_no_cache":false,"max_lease_ttl":2764800,"token_type":"default-service"}`)
 		w.admin.v1(t, "POST", "sys/auth/oidc/tune", map[string]any{"listing_visibility": "unauth", "description": "ours"}).empty(t)
 		w.admin.v1(t, "GET", "sys/auth/oidc/tune", nil).shows(t, `{"default_lease_ttl":2764800,"description":"ours","force_no_cache":false,"listing_visibility":"unauth","max_lease_ttl":2764800,"token_type":"default-service"}`)
+		w.admin.with("").v1(t, "GET", "sys/internal/ui/mounts", nil).shows(t, `{"auth":{"oidc/":{"description":"ours","options":null,"type":"oidc"}},"secret":{}}`)
 		for _, f := range []map[string]any{{"token_type": "batch"}, {"passthrough_request_headers": "X-A"}, {"default_lease_ttl": "48h", "max_lease_ttl": "24h"}, {"listing_visibility": "all"}, {"default_lease_ttl": "500d"}} {
 			if r := w.admin.v1(t, "POST", "sys/auth/team/approle/tune", f); r.status != 400 {
 				t.Errorf("%v: %d %s", f, r.status, r.body)

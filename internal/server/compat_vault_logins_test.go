@@ -128,7 +128,7 @@ func TestVaultAnAppRoleIsAnIdentity(t *testing.T) {
 		role := w.vaultRole(t, "backend", map[string]any{"token_policies": "default,readers", "token_ttl": "20m", "token_max_ttl": 3600, "secret_id_ttl": "1h", "secret_id_num_uses": "5",
 			"token_bound_cidrs": []string{"127.0.0.0/8"}})
 		w.admin.v1(t, "GET", "auth/approle/role/backend", nil).shows(t, `{"bind_secret_id":true,"local_secret_ids":false,"secret_id_bound_cidrs":null,"secret_id_num_uses":5,"secret_id_ttl":3600,
-			"token_bound_cidrs":["127.0.0.0/8"],"token_explicit_max_ttl":0,"token_max_ttl":3600,"token_no_default_policy":false,"token_num_uses":0,"token_period":0,"token_policies":["readers"],"token_ttl":1200,"token_type":"default"}`)
+			"token_bound_cidrs":["127.0.0.0/8"],"token_explicit_max_ttl":0,"token_max_ttl":3600,"token_no_default_policy":false,"token_num_uses":0,"token_period":0,"token_policies":["default","readers"],"token_ttl":1200,"token_type":"default"}`)
 		secret, accessor := w.secretID(t, "backend", map[string]any{"metadata": `{"host":"web-1"}`})
 		a := w.approle(t, role, secret).auth(t)
 		if a.LeaseDuration != 1200 || !a.Renewable || !a.Orphan || a.TokenType != "service" || fmt.Sprint(a.Policies) != "[default readers]" ||
@@ -243,8 +243,8 @@ func TestVaultAttacksOnAppRole(t *testing.T) {
 				}
 			}
 		}
-		w.admin.v1(t, "LIST", "auth/approle/role/one", nil).failed(t, 405, "1 error occurred:\n\t* unsupported operation\n\n")
-		w.admin.v1(t, "POST", "auth/approle/role/one/nothing", map[string]any{}).failed(t, 404, `no handler for route "auth/approle/role/one/nothing". route entry not found.`)
+		w.admin.v1(t, "LIST", "auth/approle/role/one", nil).failed(t, 404, "1 error occurred:\n\t* unsupported path\n\n")
+		w.admin.v1(t, "POST", "auth/approle/role/one/nothing", map[string]any{}).failed(t, 404, "1 error occurred:\n\t* unsupported path\n\n")
 
 		// Names: one in any case, none with a blank, none that looks like a login.
 		w.admin.v1(t, "POST", "auth/approle/role/ONE", map[string]any{"token_num_uses": 3}).empty(t)
@@ -262,7 +262,7 @@ func TestVaultAttacksOnAppRole(t *testing.T) {
 		w.admin.v1(t, "POST", "auth/approle/role/one/role-id", map[string]any{"role_id": two}).failed(t, 400, "role_id already in use")
 		w.admin.v1(t, "POST", "auth/approle/role/one/role-id", map[string]any{"role_id": "chosen-by-us"}).empty(t)
 		w.admin.v1(t, "POST", "auth/approle/role/two/role-id", map[string]any{"role_id": "chosen-by-us"}).failed(t, 400, "role_id already in use")
-		w.admin.v1(t, "POST", "auth/approle/role/none/role-id", map[string]any{"role_id": "chosen-for-none"}).failed(t, 400, `role "none" does not exist`)
+		w.admin.v1(t, "POST", "auth/approle/role/none/role-id", map[string]any{"role_id": "chosen-for-none"}).failed(t, 404, "1 error occurred:\n\t* unsupported path\n\n")
 		w.healthy(t)
 	})
 }
@@ -303,7 +303,7 @@ func TestVaultSecretIDsEnd(t *testing.T) {
 				t.Errorf("%v: %d %s", wrong, r.status, r.body)
 			}
 		}
-		w.admin.v1(t, "POST", "auth/approle/role/none/secret-id", nil).failed(t, 400, `role "none" does not exist`)
+		w.admin.v1(t, "POST", "auth/approle/role/none/secret-id", nil).failed(t, 404, `role "none" does not exist`)
 		w.admin.v1(t, "POST", "auth/approle/role/app", map[string]any{"secret_id_bound_cidrs": "10.0.0.0/8"}).empty(t)
 		if r := w.admin.v1(t, "POST", "auth/approle/role/app/secret-id", map[string]any{"cidr_list": "11.0.0.0/8"}); r.status != 400 {
 			t.Errorf("beyond the role: %d %s", r.status, r.body)

@@ -2,12 +2,15 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/compat/infisical"
 	"github.com/keyturn/keyturn/internal/compat/vault"
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/httpkit"
+	"github.com/keyturn/keyturn/internal/sensitive"
 )
 
 // registerDialects serves the foreign APIs that are switched on, and tells how their faults look. What is switched off is not
@@ -35,6 +38,14 @@ func (s *Server) pingEvery() time.Duration {
 		return s.o.PingEvery
 	}
 	return pingEvery
+}
+
+// dressing gives the form of sessions that the console hands to programs of a dialect; nil when it is switched off.
+func (s *Server) dressing() func(access.Session) (sensitive.Value, error) {
+	if slices.Contains(s.o.Config.Dialects, infisical.Dialect) {
+		return infisical.DressSession
+	}
+	return nil
 }
 
 func (s *Server) vaultInstance() vault.Instance {

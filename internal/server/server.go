@@ -196,7 +196,7 @@ func (s *Server) build(ctx context.Context) error {
 	s.registerHealth(mux)
 	s.registerWellKnown(mux)
 	pages, err := web.New(web.Services{Access: s.access, Secrets: s.secrets, Passkeys: passkeys, Origin: s.o.Config.PublicURL,
-		Development: s.o.Config.Mode == config.Development, Version: s.o.Version})
+		Development: s.o.Config.Mode == config.Development, Version: s.o.Version, Dress: s.dressing()})
 	if err != nil {
 		return err
 	}

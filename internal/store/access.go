@@ -30,9 +30,9 @@ func (q Queries) PersonByEmail(ctx context.Context, email domain.Email) (Person,
 // PutPerson stores one.
 func (tx *Tx) PutPerson(ctx context.Context, row *Person) error { return persons.put(ctx, tx, row) }
 
-// Identities lists the machines of an organisation.
+// Identities lists the machines of an organisation, without those that were deleted.
 func (q Queries) Identities(ctx context.Context, org domain.OrgID) ([]Identity, error) {
-	return identities.list(ctx, q.q, "WHERE org_id = ? ORDER BY id", string(org))
+	return identities.list(ctx, q.q, "WHERE org_id = ? AND deleted_at = 0 ORDER BY id", string(org))
 }
 
 // Identity finds one by id.

@@ -47,6 +47,7 @@ type RoleSettings struct {
 	MaxTTL         int64             `json:"max_ttl,omitempty"`
 	LongestTTL     int64             `json:"longest_ttl,omitempty"` // bounds MaxTTL, 0 = does not
 	Period         int64             `json:"period,omitempty"`      // what each renewal gives, 0 = up to MaxTTL
+	Default        bool              `json:"default,omitempty"`     // somebody has named the policy that everybody has
 	SecretTTL      int64             `json:"secret_ttl,omitempty"`  // of new client secrets, 0 = no end
 	SecretUses     int64             `json:"secret_uses,omitempty"` // of new client secrets, 0 = any number
 	SecretNetworks []string          `json:"secret_networks,omitempty"`

@@ -31,6 +31,9 @@ type Project struct {
 	CreatedAt int64            `db:"created_at"`
 	DeletedAt int64            `db:"deleted_at"`
 	PurgedAt  int64            `db:"purged_at"`
+
+	Description string `db:"description,late"`
+	Protected   bool   `db:"protected,late"` // it is not deleted before that is lifted
 }
 
 // Environment is a line of commits; Revision is the number of the last one.
@@ -168,6 +171,19 @@ type Identity struct {
 	MaxTTL    int64    `db:"max_ttl,late"`       // how far its access tokens can be renewed, 0 = not at all
 	TokenUses int64    `db:"token_uses,late"`    // how often one may be used, 0 = any
 	Networks  []string `db:"networks,late,json"` // CIDR where client secrets and their tokens may come from; nil = anywhere
+
+	Metadata  []Metadata `db:"metadata,late,json"`
+	Protected bool       `db:"protected,late"`  // it is not deleted before that is lifted
+	Member    bool       `db:"member,late"`     // of the organisation, which is no right by itself
+	SecretsAt int64      `db:"secrets_at,late"` // since when it was told that it may have client secrets, 0 = was not
+	ChangedAt int64      `db:"changed_at,late"`
+	DeletedAt int64      `db:"deleted_at,late"` // 0 = never
+}
+
+// Metadata is a fact that somebody keeps about a machine. It decides nothing.
+type Metadata struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
 }
 
 // ClientSecret proves a machine identity; only its hash is kept.

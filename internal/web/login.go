@@ -41,6 +41,13 @@ func (v *visit) loginPage(next, email string) loginPage {
 
 func (p *Pages) loginForm(v *visit) error {
 	next := v.r.URL.Query().Get("next")
+	to, err := p.toProgram(v.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	if to != "" {
+		next = to
+	}
 	if v.who != nil {
 		v.redirect(local(next))
 		return nil
@@ -55,8 +62,8 @@ func (p *Pages) login(v *visit) error {
 	}
 	in := access.LoginInput{Email: v.form.Get("email"), Password: sensitive.FromString(v.form.Get("password"))}
 	if sealed := v.form.Get("pending"); sealed != "" {
-		var ok bool
-		if in.Email, in.Password, ok = v.pending.open(sealed); !ok {
+		b, _, ok := v.pending.Open(sealed)
+		if in.Email, in.Password = b.Email, b.Password; !ok {
 			return v.enter(access.Session{}, fault.New(fault.Unauthenticated, "that took too long").WithHint("begin with the password again"))
 		}
 		if in.Code = v.form.Get("code"); in.Code == "" {
@@ -78,7 +85,7 @@ func (p *Pages) login(v *visit) error {
 }
 
 func (v *visit) sealed(in access.LoginInput) (string, error) {
-	out, err := v.pending.seal(in.Email, in.Password)
+	out, err := v.pending.Seal(httpkit.Begun{Email: in.Email, Password: in.Password})
 	if err != nil {
 		return "", fault.Wrap(fault.Internal, err, "the login could not go on")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/httpkit"
 	"github.com/keyturn/keyturn/internal/secrets"
+	"github.com/keyturn/keyturn/internal/sensitive"
 )
 
 // Services are what the pages ask.
@@ -25,6 +26,8 @@ type Services struct {
 	// Development lets the cookie travel without TLS on this machine.
 	Development bool
 	Version     string
+	// Dress gives a session the form in which programs of the Infisical dialect hold it; nil when that is not served.
+	Dress func(access.Session) (sensitive.Value, error)
 }
 
 // Pages serves the console.
@@ -33,7 +36,7 @@ type Pages struct {
 	views   views
 	static  static
 	cross   *http.CrossOriginProtection
-	pending pending
+	pending httpkit.Pending
 }
 
 // New reads templates and static files, which are part of the program.
@@ -48,9 +51,7 @@ func New(s Services) (*Pages, error) {
 	if out.static, err = readStatic(); err != nil {
 		return nil, err
 	}
-	if out.pending, err = newPending(); err != nil {
-		return nil, err
-	}
+	out.pending = httpkit.NewPending("keyturn console login v1")
 	out.views, err = readViews(out.static)
 	return out, err
 }
@@ -67,6 +68,8 @@ func (p *Pages) pages() []page {
 		{"GET /{$}", true, p.home},
 		{"GET /login", false, p.loginForm},
 		{"POST /login", false, p.login},
+		{"GET " + programPath, true, p.programForm},
+		{"POST " + programPath, true, p.program},
 		{"POST /login/passkey/begin", false, p.passkeyLoginBegin},
 		{"POST /login/passkey", false, p.passkeyLogin},
 		{"GET /login/sso/{name}", false, p.ssoStart},

@@ -1,6 +1,7 @@
 package infisical
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -39,6 +40,7 @@ type problem struct {
 	Message    any    `json:"message"`
 	Error      string `json:"error"`
 	Details    []any  `json:"details,omitempty"`
+	Context    any    `json:"context,omitempty"` // words that some clients act on
 }
 
 // fail answers with an error of the dialect. The cause goes to the log, tied to the answer by the request id.
@@ -63,6 +65,9 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if p.StatusCode >= http.StatusInternalServerError {
 		slog.Error("request failed", "request", p.ReqID, "method", r.Method, "dialect", Dialect, "kind", f.Kind, "error", err)
+	}
+	if c, ok := errors.AsType[codeFault](err); ok {
+		p.Context = c.context()
 	}
 	if f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(f.RetryAfter.Seconds()+0.999)))

@@ -5,69 +5,28 @@ import (
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
-	"github.com/keyturn/keyturn/internal/secrets"
 )
 
 func (s *Surface) projectRoutes() []route {
 	return []route{
-		{"GET /v1/workspace", withToken, s.listProjects},
+		{"GET /v1/workspace", withToken, s.listWorkspaces},
 		{"GET /v1/workspace/{id}", withToken, s.projectIn("workspace", "id", true)},
 		{"GET /v1/projects/{id}", withToken, s.projectIn("project", "id", true)},
 		{"GET /v2/workspace/{slug}", withToken, s.projectIn("", "slug", false)},
-		// "slug" stands where others have the id of a project; two patterns that fit one path are more than a mux takes.
-		{"GET /v1/workspace/{id}/{slug}", withToken, s.projectBySlug},
-		{"GET /v1/projects/{id}/{slug}", withToken, s.projectBySlug},
+		{"GET /v1/workspace/slug/{slug}", withToken, s.projectIn("", "slug", false)},
+		{"GET /v1/projects/slug/{slug}", withToken, s.projectIn("", "slug", false)},
 	}
 }
 
-// projectBySlug answers .../slug/SLUG.
-func (s *Surface) projectBySlug(ctx context.Context, c *call) (*answer, error) {
-	if c.http.PathValue("id") != "slug" {
-		return nil, fault.New(fault.NotFound, "no such endpoint")
-	}
-	return s.projectIn("", "slug", false)(ctx, c)
-}
-
-// project is a project as clients read it.
-type project struct {
-	ID           string       `json:"id"`
-	OldID        string       `json:"_id"` // the same
-	Name         string       `json:"name"`
-	Slug         string       `json:"slug"`
-	OrgID        string       `json:"orgId"`
-	Type         string       `json:"type"`
-	CreatedAt    string       `json:"createdAt"`
-	UpdatedAt    string       `json:"updatedAt"`
-	Environments []projectEnv `json:"environments"`
-}
-
-type projectEnv struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-	Slug string `json:"slug"`
-}
-
-func projectOf(p *secrets.Project) project {
-	name := string(p.Name)
-	if name == "" {
-		name = string(p.Slug)
-	}
-	out := project{ID: string(p.ID), OldID: string(p.ID), Name: name, Slug: string(p.Slug), OrgID: string(p.Org), Type: "secret-manager",
-		CreatedAt: stamp(p.CreatedAt), UpdatedAt: stamp(p.CreatedAt), Environments: make([]projectEnv, 0, len(p.Envs))}
-	for i := range p.Envs {
-		out.Environments = append(out.Environments, projectEnv{string(p.Envs[i].ID), string(p.Envs[i].Name), string(p.Envs[i].Slug)})
-	}
-	return out
-}
-
-func (s *Surface) listProjects(ctx context.Context, _ *call) (*answer, error) {
+// listWorkspaces lists projects under the name that the CLI knows them by.
+func (s *Surface) listWorkspaces(ctx context.Context, _ *call) (*answer, error) {
 	list, err := s.Secrets.Projects(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]project, 0, len(list))
-	for i := range list {
-		out = append(out, projectOf(&list[i]))
+	out := make([]object, 0, len(list))
+	for _, p := range list {
+		out = append(out, provisioned(p))
 	}
 	return with(object{"workspaces": out}), nil
 }
@@ -85,8 +44,8 @@ func (s *Surface) projectIn(member, param string, byID bool) func(context.Contex
 			return nil, err
 		}
 		if member == "" {
-			return with(projectOf(&p)), nil
+			return with(provisioned(p)), nil
 		}
-		return with(object{member: projectOf(&p)}), nil
+		return with(object{member: provisioned(p)}), nil
 	}
 }

@@ -35,7 +35,8 @@ type Services struct {
 // Surface serves the dialect.
 type Surface struct {
 	Services
-	mux *http.ServeMux
+	router  *router
+	pending httpkit.Pending
 }
 
 // need says who may call a route at all; what he may do is for the door.
@@ -46,7 +47,7 @@ const (
 	withoutToken
 )
 
-// route is one operation. The pattern is one of net/http below /api, without a slash at the end: "GET /v1/folders/{id}".
+// route is one operation. The pattern is below /api, without a slash at the end: "GET /v1/folders/{id}".
 type route struct {
 	pattern string
 	need    need
@@ -69,14 +70,10 @@ type object = map[string]any
 
 // New builds the surface.
 func New(services Services) *Surface {
-	s := &Surface{Services: services, mux: http.NewServeMux()}
+	s := &Surface{Services: services, router: newRouter(), pending: httpkit.NewPending("keyturn infisical login v1")}
 	for _, r := range s.routes() {
-		method, path, _ := strings.Cut(r.pattern, " ")
-		s.mux.Handle(method+" /api"+path, s.operation(r))
+		s.router.add(r.pattern, s.operation(r))
 	}
-	s.mux.Handle("/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fail(w, r, fault.New(fault.NotFound, "no such endpoint"))
-	}))
 	return s
 }
 
@@ -91,6 +88,19 @@ func (s *Surface) routes() []route {
 		s.projectRoutes(),
 		s.dynamicRoutes(),
 		s.eventRoutes(),
+		s.universalRoutes(),
+		s.machineRoutes(),
+		s.tokenRoutes(),
+		s.userRoutes(),
+		s.serviceTokenRoutes(),
+		s.bootstrapRoutes(),
+		s.organizationRoutes(),
+		s.provisionProjectRoutes(),
+		s.provisionEnvironmentRoutes(),
+		s.provisionIdentityRoutes(),
+		s.identityAuthRoutes(),
+		s.identityMethodRoutes(),
+		s.membershipRoutes(),
 	)
 }
 
@@ -103,7 +113,7 @@ func (s *Surface) Register(mux *http.ServeMux) {
 			r = r.WithContext(r.Context())
 			r.URL = &u
 		}
-		s.mux.ServeHTTP(w, r)
+		s.router.ServeHTTP(w, r)
 	})
 }
 

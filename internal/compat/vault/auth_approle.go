@@ -53,7 +53,7 @@ func (s *Surface) approle(ctx context.Context, p *place) (*reply, error) {
 		}
 		return &reply{status: http.StatusAccepted, warnings: []string{"Tidy operation successfully started. Any information from the operation will be printed to the server's logs."}}, nil
 	}
-	return nil, noRoute(p.call)
+	return nil, noPath()
 }
 
 func (s *Surface) approleLogin(ctx context.Context, p *place) (*reply, error) {
@@ -99,7 +99,7 @@ func (s *Surface) approleRole(ctx context.Context, p *place, name string) (*repl
 		err := s.Access.ChangeAuthRole(ctx, p.mount, name, true, func(_ access.AuthMount, r *access.AuthRole) error { return f.approle(r) })
 		return written(f.unrecognized(tokenNames, approleNames)), err
 	}
-	return nil, unsupported()
+	return nil, p.leaf()
 }
 
 // approle puts what a write says into a role.
@@ -158,26 +158,38 @@ func (s *Surface) approleID(ctx context.Context, p *place, name string) (*reply,
 		if err != nil {
 			return nil, err
 		}
-		return nil, missingRole(name, s.Access.ChangeAuthRole(ctx, p.mount, name, false, func(_ access.AuthMount, r *access.AuthRole) error {
+		return nil, pathOfRole(s.Access.ChangeAuthRole(ctx, p.mount, name, false, func(_ access.AuthMount, r *access.AuthRole) error {
 			r.RoleID = id
 			return nil
 		}))
 	}
-	return nil, unsupported()
+	return nil, p.leaf()
 }
 
 // missingRole says in the words of the original that there is no role.
 func missingRole(name string, err error) error {
 	if err != nil && fault.KindOf(err) == fault.NotFound {
-		return &shaped{status: http.StatusBadRequest, messages: []string{"role " + named(name) + " does not exist"}, cause: err}
+		return &shaped{status: http.StatusNotFound, messages: []string{"role " + named(name) + " does not exist"}, cause: err}
+	}
+	return err
+}
+
+// pathOfRole says that a role which is not there has no paths.
+func pathOfRole(err error) error {
+	if err != nil && fault.KindOf(err) == fault.NotFound {
+		return noPath()
 	}
 	return err
 }
 
 // approleField answers the calls on one field of a role.
 func (s *Surface) approleField(ctx context.Context, p *place, name, field string) (*reply, error) {
-	change := func(f fields) error {
-		return missingRole(name, s.Access.ChangeAuthRole(ctx, p.mount, name, false, func(_ access.AuthMount, r *access.AuthRole) error { return f.approle(r) }))
+	change := func(f fields, reset bool) error {
+		err := s.Access.ChangeAuthRole(ctx, p.mount, name, false, func(_ access.AuthMount, r *access.AuthRole) error { return f.approle(r) })
+		if reset && err != nil && fault.KindOf(err) == fault.NotFound {
+			return nil // what is not there has no such field
+		}
+		return pathOfRole(err)
 	}
 	switch p.verb {
 	case verbRead:
@@ -185,13 +197,17 @@ func (s *Surface) approleField(ctx context.Context, p *place, name, field string
 		if err != nil {
 			return nil, err
 		}
-		return &reply{data: map[string]any{field: shownAppRole(r)[field]}}, nil
+		shown := shownAppRole(r)[field]
+		if field == "token_bound_cidrs" && len(r.Networks) == 0 {
+			shown = nil
+		}
+		return &reply{data: map[string]any{field: shown}}, nil
 	case verbWrite:
 		f := p.fields.renamed()
 		if !f.has(field) {
 			return nil, bad("missing " + field)
 		}
-		return nil, change(fields{field: f[field]})
+		return nil, change(fields{field: f[field]}, false)
 	case verbDelete:
 		back := fields{field: []byte("0")}
 		switch field {
@@ -202,7 +218,7 @@ func (s *Surface) approleField(ctx context.Context, p *place, name, field string
 		case "local_secret_ids":
 			return nil, unsupported()
 		}
-		return nil, change(back)
+		return nil, change(back, true)
 	}
-	return nil, unsupported()
+	return nil, p.leaf()
 }

@@ -55,7 +55,7 @@ func (s *Surface) cert(ctx context.Context, p *place) (*reply, error) {
 	case parts[0] == "certs" && len(parts) == 2:
 		return s.methodRole(ctx, p, parts[1], certKind)
 	}
-	return nil, noRoute(p.call)
+	return nil, noPath()
 }
 
 func (s *Surface) certLogin(ctx context.Context, p *place) (*reply, error) {

@@ -122,6 +122,9 @@ func (f fields) tokens(r *access.AuthRole) error {
 	if err := f.setList("token_policies", &r.Policies); err != nil {
 		return err
 	}
+	if f.has("token_policies") {
+		set.Default = slices.Contains(r.Policies, access.DefaultPolicy)
+	}
 	if err := f.setList("token_bound_cidrs", &r.Networks); err != nil {
 		return err
 	}
@@ -161,8 +164,17 @@ func shownTokens(r access.AuthRole) map[string]any {
 	}
 	return map[string]any{
 		"token_ttl": seconds(set.TTL), "token_max_ttl": seconds(set.MaxTTL), "token_explicit_max_ttl": seconds(set.LongestTTL), "token_period": seconds(set.Period),
-		"token_policies": list(r.Policies), "token_bound_cidrs": list(r.Networks), "token_num_uses": r.Uses, "token_type": kind, "token_no_default_policy": false,
+		"token_policies": withDefault(r), "token_bound_cidrs": list(r.Networks), "token_num_uses": r.Uses, "token_type": kind, "token_no_default_policy": false,
 	}
+}
+
+// withDefault gives the policies as they were written: the default one is always had, and shown when somebody has named it.
+func withDefault(r access.AuthRole) []string {
+	out := list(r.Policies)
+	if r.Settings.Default && !slices.Contains(out, access.DefaultPolicy) {
+		out = sorted(append(slices.Clone(out), access.DefaultPolicy))
+	}
+	return out
 }
 
 func seconds(ms int64) int64 { return ms / int64(time.Second/time.Millisecond) }

@@ -210,7 +210,7 @@ func (s *Surface) jwt(ctx context.Context, p *place) (*reply, error) {
 	case p.below == "oidc/callback":
 		return s.oidcFinish(ctx, p)
 	}
-	return nil, noRoute(p.call)
+	return nil, noPath()
 }
 
 func (s *Surface) jwtLogin(ctx context.Context, p *place) (*reply, error) {

@@ -85,7 +85,7 @@ func (s *Surface) kubernetes(ctx context.Context, p *place) (*reply, error) {
 	case parts[0] == "role" && len(parts) == 2:
 		return s.methodRole(ctx, p, parts[1], kubernetesKind)
 	}
-	return nil, noRoute(p.call)
+	return nil, noPath()
 }
 
 func (s *Surface) kubernetesLogin(ctx context.Context, p *place) (*reply, error) {

@@ -89,7 +89,7 @@ func (s *Surface) configure(ctx context.Context, p *place, k methodKind) (*reply
 		}, k.again)
 		return written(p.fields.unrecognized(namesOf(k.config), []string{k.secret})), err
 	}
-	return nil, unsupported()
+	return nil, p.leaf()
 }
 
 // methodRoles answers the list of the roles of a place.
@@ -135,7 +135,7 @@ func (s *Surface) methodRole(ctx context.Context, p *place, name string, k metho
 		})
 		return written(f.unrecognized(tokenNames, namesOf(k.role), []string{"name", "role"})), err
 	}
-	return nil, unsupported()
+	return nil, p.leaf()
 }
 
 // roleOf gives the role that a login names, or the one that the place has for those that name none.

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/keyturn/keyturn/internal/access"
+	"github.com/keyturn/keyturn/internal/fault"
 	"github.com/keyturn/keyturn/internal/sensitive"
 )
 
@@ -29,13 +30,16 @@ func (s *Surface) secretIDs(ctx context.Context, p *place, role, what string) (*
 	case "secret-id/destroy", "secret-id-accessor/destroy":
 		return s.destroySecretID(ctx, p, role, what == "secret-id-accessor/destroy")
 	}
-	return nil, noRoute(p.call)
+	return nil, noPath()
 }
 
 func (s *Surface) listSecretIDs(ctx context.Context, p *place, role string) (*reply, error) {
 	rows, err := s.Access.SecretIDs(ctx, p.mount, role)
+	if err != nil && fault.KindOf(err) == fault.NotFound {
+		return nil, bad("role " + named(role) + " does not exist")
+	}
 	if err != nil {
-		return nil, missingRole(role, err)
+		return nil, err
 	}
 	names := make([]string, 0, len(rows))
 	for _, row := range rows {

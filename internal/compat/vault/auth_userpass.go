@@ -40,7 +40,7 @@ func (s *Surface) userpass(ctx context.Context, p *place) (*reply, error) {
 		}
 		return s.setUserpass(ctx, parts[1], fields{want: f[want]}, true)
 	}
-	return nil, noRoute(p.call)
+	return nil, noPath()
 }
 
 func (s *Surface) userpassLogin(ctx context.Context, p *place, user string) (*reply, error) {
@@ -101,7 +101,7 @@ func (s *Surface) userpassUser(ctx context.Context, p *place, name string) (*rep
 	case verbWrite:
 		return s.setUserpass(ctx, name, p.fields.renamed(), false)
 	}
-	return nil, unsupported()
+	return nil, p.leaf()
 }
 
 func (s *Surface) setUserpass(ctx context.Context, name string, f fields, one bool) (*reply, error) {

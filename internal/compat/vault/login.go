@@ -80,6 +80,19 @@ func named(name string) string {
 	return `"` + name + `"`
 }
 
+// noPath is what a place says of a path that it does not have.
+func noPath() error {
+	return &shaped{status: http.StatusNotFound, messages: []string{"1 error occurred:\n\t* unsupported path\n\n"}}
+}
+
+// leaf refuses verbs that the path of one thing does not have: there is nothing to list below it.
+func (c *call) leaf() error {
+	if c.verb == verbList {
+		return noPath()
+	}
+	return unsupported()
+}
+
 // noSuchRole tells whether a login named a role that is not there.
 func noSuchRole(err error) bool { return errors.Is(err, access.ErrNoAuthRole) }
 

@@ -14,8 +14,8 @@ import (
 // beginning of the paths of mounts. Calls on the server itself and on logins are the same in all namespaces of an organisation;
 // of mounts they show those of the namespace, under what is left of their paths.
 
-// shared are the first segments of paths that are the same in all namespaces.
-var shared = []string{"sys", "auth", "cubbyhole"}
+// shared are the first segments of paths that are the same in all namespaces. The encryption service looks at the namespace itself.
+var shared = []string{"sys", "auth", "cubbyhole", typeTransit}
 
 // enter looks up the namespace of a call and puts it in front of its path. One that the caller may not know of is refused, as is
 // another organisation's.

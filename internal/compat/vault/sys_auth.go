@@ -71,7 +71,7 @@ func shownAuth(m access.AuthMount) map[string]any {
 		uuid = m.Accessor
 	}
 	return map[string]any{"accessor": m.Accessor, "config": config, "deprecation_status": "supported", "description": description, "external_entropy_access": false, "local": false,
-		"options": nil, "plugin_version": "", "running_plugin_version": "", "running_sha256": "", "seal_wrap": false, "type": m.Type, "uuid": uuid}
+		"options": map[string]string{}, "plugin_version": "", "running_plugin_version": "", "running_sha256": "", "seal_wrap": false, "type": m.Type, "uuid": uuid}
 }
 
 func tokenType(m access.AuthMount) string {

@@ -57,7 +57,14 @@ func firstOf(path string) string {
 
 // uiMounts lists mounts for pages that people see: without a token none.
 func (s *Surface) uiMounts(ctx context.Context, c *call) (*reply, error) {
-	secret, auth := map[string]mountEntry{}, map[string]mountEntry{}
+	secret, auth := map[string]mountEntry{}, map[string]any{}
+	visible, err := s.Access.VisibleAuth(ctx, c.namespace)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range visible { // what a page offers to somebody who is not logged in
+		auth[m.Path+"/"] = map[string]any{"type": m.Type, "description": m.Description, "options": nil}
+	}
 	if guard.CallerOf(ctx).Principal.Kind != domain.Anonymous {
 		var err error
 		if secret, err = s.mountEntries(ctx, c); err != nil {

@@ -275,7 +275,7 @@ func (s *Surface) mount(ctx context.Context, c *call, name, full string) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(name, "auth/") || slices.Contains(shared, name) {
+	if slices.Contains(shared, name) && !(name == typeTransit && kind == typeTransit) {
 		return bad("path is already in use at " + name + "/")
 	}
 	switch kind {

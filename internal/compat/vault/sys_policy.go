@@ -97,7 +97,9 @@ func (s *Surface) sysCapabilities(ctx context.Context, c *call, path string) (*r
 	}
 	asked := make([]string, len(paths))
 	for i, p := range paths {
-		asked[i] = c.full(p)
+		if asked[i] = c.full(p); c.prefix != "" && strings.HasPrefix(asked[i], typeTransit+"/") { // a project has keys of its own
+			asked[i] = c.prefix + "/" + asked[i]
+		}
 	}
 	token, err := c.fields.text("token")
 	if err != nil {
