@@ -4,9 +4,11 @@ import "time"
 
 // ProjectRequest makes a project.
 type ProjectRequest struct {
-	Slug string   `json:"slug"`          // a-z, 0-9 and '-'
-	Name string   `json:"name,omitzero"` // default: the slug
-	Envs []string `json:"envs,omitzero"` // slugs, default dev, staging, prod
+	Slug   string            `json:"slug"`             // a-z, 0-9 and '-'
+	Name   string            `json:"name,omitzero"`    // default: the slug
+	Envs   []string          `json:"envs,omitzero"`    // slugs, default dev, staging, prod
+	ID     string            `json:"id,omitzero"`      // of the system that it moves in from, a UUID never used here; default: a fresh one
+	EnvIDs map[string]string `json:"env_ids,omitzero"` // the same for some of envs, by slug
 }
 
 // RenameRequest changes slug or name; what is absent stays.
@@ -34,6 +36,7 @@ type Projects struct {
 type EnvRequest struct {
 	Slug string `json:"slug"`
 	Name string `json:"name,omitzero"`
+	ID   string `json:"id,omitzero"` // of the system that it moves in from, a UUID never used here; default: a fresh one
 }
 
 // Env is an environment.

@@ -32,6 +32,7 @@ type Attributes struct {
 	Generated   bool              `json:"generated,omitzero"`
 	Required    bool              `json:"required,omitzero"`
 	Literal     bool              `json:"literal,omitzero"` // ${...} is text, not a reference
+	JSON        bool              `json:"json,omitzero"`    // the value is the text of a JSON value that is no string; clients of documents get it as such
 }
 
 // Secrets is a list, at one revision.
@@ -68,6 +69,7 @@ type Change struct {
 	ExpiresAt   *time.Time         `json:"expires_at,omitempty"` // the zero time takes it away; so it must be sent
 	Required    *bool              `json:"required,omitzero"`
 	Literal     *bool              `json:"literal,omitzero"`
+	JSON        *bool              `json:"json,omitzero"` // with value: it is the text of a JSON value that is no string
 
 	To       string   `json:"to,omitzero"`       // rename, copy: the new name
 	ToPath   string   `json:"to_path,omitzero"`  // move, folder.move: the new folder

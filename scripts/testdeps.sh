@@ -12,6 +12,7 @@
 #   slapd           a directory, for logins by LDAP; ldap-utils looks into it
 #   nodejs, npm     an OpenID provider, for single sign-on; its package is pinned by internal/testoidc/package-lock.json
 #   python3-hvac    a client of the Vault dialect; curl sets it up
+#   jq              with curl, the examples of the guide to documents
 #   rsyslog         a syslog server that reads what streams of the audit log send
 set -eu
 
@@ -48,6 +49,7 @@ missing() {
 	have ldapsearch || echo ldap-utils
 	/usr/bin/python3 -c 'import hvac' 2>/dev/null || echo python3-hvac
 	have curl || echo curl
+	have jq || echo jq
 	have node || echo nodejs
 	have npm || echo npm
 	have rsyslogd || [ -x /usr/sbin/rsyslogd ] || echo rsyslog

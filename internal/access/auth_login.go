@@ -80,6 +80,9 @@ func (s *Service) waysOf(ctx context.Context, in RoleLogin) ([]way, error) {
 		}
 		return out, err
 	}
+	if _, err := domain.ParseLabel(in.Role); err != nil {
+		return nil, nil
+	}
 	row, err := s.db.AuthRole(ctx, org, in.Mount.Path, strings.ToLower(in.Role))
 	if err == nil {
 		return []way{{row.Name, row.Identity, authMethod, row.Settings}}, nil

@@ -55,15 +55,15 @@ const (
 
 // ParseAuthRole gives the name of a role as it is kept: in small letters, without slashes.
 func ParseAuthRole(name string) (string, error) {
+	_, err := domain.ParseLabel(name) // before the folding, which makes something of bytes that are no text
 	name = strings.ToLower(name)
-	label, err := domain.ParseLabel(name)
 	switch {
 	case err != nil || strings.Contains(name, "/"):
 		return "", fault.New(fault.Invalid, "the name of a role is not valid: want printable characters without slashes")
 	case name == "login":
 		return "", fault.New(fault.Invalid, "a role cannot be called login: its paths would be those of logins")
 	}
-	return string(label), nil
+	return name, nil
 }
 
 // authIdentity is what the identity of a role is called. Those of the first AppRole place are the identities of the organisation.
@@ -76,6 +76,10 @@ func authIdentity(mount, name string) domain.Label {
 
 // authRoleNamed finds a role. At the first AppRole place every identity is one, in its own spelling.
 func (s *Service) authRoleNamed(ctx context.Context, q store.Queries, org domain.OrgID, mount, name string) (AuthRole, error) {
+	missing := fault.New(fault.NotFound, "there is no such role")
+	if _, err := domain.ParseLabel(name); err != nil {
+		return AuthRole{}, missing
+	}
 	for _, spelling := range []string{name, strings.ToLower(name)} {
 		row, err := q.AuthRole(ctx, org, mount, spelling)
 		if err == nil {
@@ -95,7 +99,7 @@ func (s *Service) authRoleNamed(ctx context.Context, q store.Queries, org domain
 			return AuthRole{}, err
 		}
 	}
-	return AuthRole{}, fault.New(fault.NotFound, "there is no such role")
+	return AuthRole{}, missing
 }
 
 // authRole completes a role with what its identity holds.
@@ -286,7 +290,7 @@ func (s *Service) roleID(ctx context.Context, tx *store.Tx, r *AuthRole) (string
 	if chosen == string(r.Identity) || chosen == r.row.RoleID {
 		return r.row.RoleID, nil
 	}
-	if len(chosen) < minAuthRoleID || len(chosen) > maxAuthRoleID || strings.ContainsFunc(chosen, func(c rune) bool { return c <= ' ' || c > '~' }) {
+	if !plainRoleID(chosen) {
 		return "", fault.New(fault.Invalid, "the role id is not valid: want %d to %d printable ASCII characters without blanks", minAuthRoleID, maxAuthRoleID)
 	}
 	taken := fault.New(fault.Exists, "role_id already in use")
@@ -301,6 +305,11 @@ func (s *Service) roleID(ctx context.Context, tx *store.Tx, r *AuthRole) (string
 		return "", err
 	}
 	return chosen, nil
+}
+
+// plainRoleID tells whether a text can be a role id.
+func plainRoleID(text string) bool {
+	return len(text) >= minAuthRoleID && len(text) <= maxAuthRoleID && !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' })
 }
 
 func (s *Service) putAuthMethod(ctx context.Context, tx *store.Tx, m AuthMount, r *AuthRole, l Limits) error {

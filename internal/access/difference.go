@@ -176,7 +176,7 @@ func (c *comparison) ask(place string, r policy.Resource, secret bool) {
 		for _, conditional := range []bool{false, true} {
 			d := Difference{Kind: c.before.Kind, ID: c.before.ID, Name: c.before.Name, Place: place, Gains: gains, Conditional: conditional}
 			for _, a := range policy.Actions {
-				if strings.HasPrefix(string(a.Action), "secret.") != secret {
+				if strings.HasPrefix(string(a.Action), "secret.") != secret || policy.Keyed(a.Action) && r.Env != "" {
 					continue
 				}
 				was, is := c.state(c.before, a.Action, r), c.state(c.after, a.Action, r)

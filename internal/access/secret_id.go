@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"net/netip"
 	"slices"
@@ -290,21 +291,14 @@ func (s *Service) TidySecretIDs(ctx context.Context, mount AuthMount) (int, erro
 
 // LoginAppRole checks a role id and a secret id. Which of both is wrong is not told.
 func (s *Service) LoginAppRole(ctx context.Context, mount AuthMount, roleID string, secret sensitive.Value) (Session, error) {
-	id, account := domain.IdentityID(""), "approle "+domain.RecordedLabel(roleID)
-	role, err := s.db.AuthRoleByRoleID(ctx, roleID)
-	switch {
-	case err == nil:
-		id = role.Identity
-	case fault.KindOf(err) != fault.NotFound:
+	id, role, err := s.roleOfID(ctx, roleID)
+	if err != nil {
 		return Session{}, err
-	case domain.IsID(roleID):
-		id = domain.IdentityID(roleID)
-		if role, err = s.db.AuthRoleOf(ctx, id); err != nil && fault.KindOf(err) != fault.NotFound {
-			return Session{}, err
-		}
 	}
-	if id != "" {
-		account = string(id)
+	account := string(id)
+	if id == "" { // it may be a secret id that somebody put into the wrong field, which is not for the log
+		sum := sha256.Sum256([]byte("keyturn unknown role id v1\x00" + roleID))
+		account = "unknown role id " + hex.EncodeToString(sum[:4])
 	}
 	return s.login(ctx, account, func() (Proof, error) {
 		proof, row, err := s.proveSecret(ctx, id, secret)
@@ -325,6 +319,26 @@ func (s *Service) LoginAppRole(ctx context.Context, mount AuthMount, roleID stri
 		mount.mark(&proof, role.Settings, "")
 		return proof, nil
 	})
+}
+
+// roleOfID finds the identity that a role id leads to, "" when there is none, and what is set for its role, if anything is.
+func (s *Service) roleOfID(ctx context.Context, roleID string) (domain.IdentityID, store.AuthRole, error) {
+	if !plainRoleID(roleID) { // nothing that a store would be asked for
+		return "", store.AuthRole{}, nil
+	}
+	role, err := s.db.AuthRoleByRoleID(ctx, roleID)
+	if err == nil || fault.KindOf(err) != fault.NotFound {
+		return role.Identity, role, err
+	}
+	if !domain.IsID(roleID) {
+		return "", role, nil
+	}
+	i, err := s.db.Identity(ctx, domain.IdentityID(roleID))
+	if err != nil {
+		return "", role, hiddenGone(err)
+	}
+	role, err = s.db.AuthRoleOf(ctx, i.ID)
+	return i.ID, role, hiddenGone(err)
 }
 
 // mark notes at a proof where and how somebody logged in, and what the role says of the token.

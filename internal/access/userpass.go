@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"strings"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -82,7 +81,11 @@ func (s *Service) SetUserpass(ctx context.Context, name string, change UserpassC
 func (s *Service) Userpass(ctx context.Context, name string) ([]string, error) {
 	var out []string
 	err := s.ask(ctx, "user", func(org domain.OrgID) error {
-		row, err := s.db.PersonByEmail(ctx, domain.Email(strings.ToLower(name)))
+		email, err := domain.ParseEmail(name)
+		if err != nil {
+			return fault.New(fault.NotFound, "there is no such user")
+		}
+		row, err := s.db.PersonByEmail(ctx, email)
 		if err != nil {
 			return err
 		}
@@ -109,7 +112,13 @@ func (s *Service) UserpassNames(ctx context.Context) ([]string, error) {
 
 // EndUserpass ends the access of a person, as [Service.DisableUser] does. One who is not there is gone already.
 func (s *Service) EndUserpass(ctx context.Context, name string) error {
-	row, err := s.db.PersonByEmail(ctx, domain.Email(strings.ToLower(name)))
+	var row store.Person
+	email, err := domain.ParseEmail(name)
+	if err == nil {
+		row, err = s.db.PersonByEmail(ctx, email)
+	} else {
+		err = fault.New(fault.NotFound, "there is no such user")
+	}
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return err
 	}

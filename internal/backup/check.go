@@ -33,6 +33,7 @@ const (
 	fieldComment  = "secret.comment"
 	fieldPersonal = "personal.value"
 	fieldInstance = "instance.secret"
+	fieldTransit  = "transit.key"
 )
 
 // reference is a column that names a row of a table that comes before.
@@ -88,12 +89,15 @@ var references = map[string][]reference{
 	"breakglass_opening": {{"breakglass_id", "breakglass"}},
 	"breakglass_entry":   {{"opening_id", "breakglass_opening"}},
 	"breakglass_task":    {{"opening_id", "breakglass_opening"}},
+
+	"transit_key":     {{"org_id", "org"}},
+	"transit_version": {{"key_id", "transit_key"}},
 }
 
 // parents are the tables whose ids are remembered: 16 bytes for each row.
 var parents = []string{
 	"org", "project", "environment", "person", "identity", "folder", "secret",
-	"user_group", "sso_connection", "change_set", "breakglass", "breakglass_opening",
+	"user_group", "sso_connection", "change_set", "breakglass", "breakglass_opening", "transit_key",
 }
 
 // rowSet is some rows of one table, from a backup or from a database.
@@ -191,6 +195,8 @@ func (c *checker) look(rows rowSet) error {
 		return c.personal(rows)
 	case "instance_secret":
 		return c.instanceSecrets(rows)
+	case "transit_version":
+		return c.transitVersions(rows)
 	}
 	return nil
 }
@@ -374,6 +380,23 @@ func (c *checker) instanceSecrets(rows rowSet) error {
 		id := string(cells[at[0]].b)
 		if !c.opens(keyring.Place{Record: id, Field: fieldInstance}, cells[at[1]].b, nil) {
 			c.problem("instance_secret "+id, "it does not open in its place")
+		}
+		return nil
+	})
+}
+
+// transitVersions opens the material of the encryption service's keys. A version is bound to its own id, which names its key.
+func (c *checker) transitVersions(rows rowSet) error {
+	at, err := rows.about().columns("id", "project_id", "key_id", "version", "value")
+	if err != nil {
+		return err
+	}
+	return rows.each(func(cells []cell) error {
+		id, version := string(cells[at[0]].b), cells[at[3]].n
+		c.values.Add(1)
+		if id != fmt.Sprintf("%s:%d", cells[at[2]].b, version) ||
+			!c.opens(keyring.Place{Project: string(cells[at[1]].b), Record: id, Field: fieldTransit, Version: version}, cells[at[4]].b, nil) {
+			c.problem("transit_version "+id, "it does not open in its place: it was altered, swapped or put back")
 		}
 		return nil
 	})

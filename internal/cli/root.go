@@ -107,7 +107,8 @@ KEYTURN_PATH, else from .keyturn.json in this folder or above it (keyturn init w
 		a.consumersCommand(), a.unusedCommand(), a.readsCommand(), a.changeCommand(),
 	)
 	add(groupUse,
-		a.runCommand(), a.importCommand(), a.exportCommand(), a.jwtCommand(), a.wrapCommand(), a.unwrapCommand(),
+		a.runCommand(), a.importCommand(), a.migrateCommand(), a.exportCommand(), a.jwtCommand(), a.wrapCommand(), a.unwrapCommand(),
+		a.transitCommand(),
 	)
 	a.addSecretCommands(add)
 	root.AddCommand(a.versionCommand(), a.completionCommand(), a.exitCodesTopic())

@@ -37,6 +37,7 @@ func Routes() []Route {
 		approvalRoutes(),
 		requestRoutes(),
 		breakGlassRoutes(),
+		transitRoutes(),
 	)
 }
 
@@ -56,6 +57,7 @@ type Services struct {
 	Closing    <-chan struct{} // closed when the server begins to stop: streams end then
 	Passkeys   *access.Passkeys
 	BreakGlass BreakGlass
+	Transit    Transit
 }
 
 // New builds the API. It refuses a table with a row that is not whole or stands there twice.

@@ -46,7 +46,7 @@ func secretOf(it *secrets.Item) api.Secret {
 
 func attributesOf(a domain.Attributes) api.Attributes {
 	return api.Attributes{Owner: a.Owner, Tags: texts(a.Tags), Metadata: a.Meta, Public: a.Public, RotateEvery: string(a.Cadence),
-		ExpiresAt: maybe(a.ExpiresAt), RotatedAt: maybe(a.RotatedAt), Generated: a.Generated, Required: a.Required, Literal: a.Literal}
+		ExpiresAt: maybe(a.ExpiresAt), RotatedAt: maybe(a.RotatedAt), Generated: a.Generated, Required: a.Required, Literal: a.Literal, JSON: a.JSON}
 }
 
 func projectOf(p secrets.Project) api.Project {
@@ -211,7 +211,7 @@ func changeIn(in *api.Change) (secrets.Change, error) {
 			return out, err
 		}
 	}
-	out.Attrs = secrets.AttributeChange{Owner: in.Owner, Meta: in.Metadata, Public: in.Public, Required: in.Required, Literal: in.Literal}
+	out.Attrs = secrets.AttributeChange{Owner: in.Owner, Meta: in.Metadata, Public: in.Public, Required: in.Required, Literal: in.Literal, JSON: in.JSON}
 	if in.Tags != nil {
 		tags := make([]domain.Tag, 0, len(*in.Tags))
 		for _, t := range *in.Tags {

@@ -171,6 +171,7 @@ func sections() []section {
 		{"Approvals", "changes that wait for others", approvalRoutes()},
 		{"Access requests", "roles that somebody asks for, for a time", requestRoutes()},
 		{"Break-glass", "credentials for emergencies, and what is to be done after one was opened", breakGlassRoutes()},
+		{"Encryption service", "keys that encrypt and sign for applications, which ask for that through the dialects", transitRoutes()},
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 // sampleOf gives an example answer of a type, nil when there is none. Rows of the table say what is asked; what comes back
 // is the same wherever a type comes back, so it is said here once.
 func sampleOf(t reflect.Type) any {
-	for _, x := range slices.Concat(samples(), peopleSamples(), policySamples(), approvalSamples(), ssoSamples(), mountSamples()) {
+	for _, x := range slices.Concat(samples(), peopleSamples(), policySamples(), approvalSamples(), ssoSamples(), mountSamples(), transitSamples()) {
 		if reflect.TypeOf(x) == t {
 			return x
 		}

@@ -3,8 +3,12 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/google/uuid"
+
 	"github.com/keyturn/keyturn/api"
 	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
+	"github.com/keyturn/keyturn/internal/secrets"
 )
 
 type projectParam struct {
@@ -30,22 +34,11 @@ func projectRoutes() []Route {
 		with(Route{Method: "POST", Path: "/projects", Auth: Token, Action: "project.create", Summary: "Make a project with environments and a key of its own.", MaxBody: smallBody, Status: http.StatusCreated,
 			Example: api.ProjectRequest{Slug: "shop", Name: "Shop", Envs: []string{"dev", "staging", "prod"}}},
 			func(c *call, _ *none, b *api.ProjectRequest) (api.Project, error) {
-				slug, name, err := slugAndName(b.Slug, b.Name)
+				n, err := newProject(b)
 				if err != nil {
 					return api.Project{}, err
 				}
-				var envs []domain.Slug
-				for _, e := range b.Envs {
-					s, err := domain.ParseSlug(e)
-					if err != nil {
-						return api.Project{}, err
-					}
-					envs = append(envs, s)
-				}
-				if name == "" {
-					name = domain.Label(slug)
-				}
-				p, err := c.secrets.CreateProject(c.ctx, slug, name, envs)
+				p, err := c.secrets.MakeProject(c.ctx, n)
 				return projectOf(p), err
 			}),
 		with(Route{Method: "GET", Path: "/projects/{project}", Auth: Token, Action: "project.read", Summary: "Show a project and its environments.", Example: api.Project{Slug: "shop"}},
@@ -80,7 +73,11 @@ func projectRoutes() []Route {
 				if err != nil {
 					return api.Env{}, err
 				}
-				row, err := c.secrets.CreateEnv(c.ctx, p.Project, slug, name)
+				id, err := optionalID[domain.EnvID]("/id", b.ID)
+				if err != nil {
+					return api.Env{}, err
+				}
+				row, err := c.secrets.MakeEnv(c.ctx, p.Project, secrets.NewEnv{ID: id, Slug: slug, Name: name})
 				return envOf(row), err
 			}),
 		with(Route{Method: "GET", Path: "/projects/{project}/envs/{env}", Auth: Token, Action: "project.read", Summary: "Show an environment and its revision.", Example: api.Env{Slug: "prod"}},
@@ -110,6 +107,52 @@ func projectRoutes() []Route {
 				return done(c.secrets.PurgeEnv(c.ctx, env(p.Project, p.Env)))
 			}),
 	}
+}
+
+// newProject reads a request. Every id of env_ids must be that of an environment in the list.
+func newProject(b *api.ProjectRequest) (secrets.NewProject, error) {
+	slug, name, err := slugAndName(b.Slug, b.Name)
+	if err != nil {
+		return secrets.NewProject{}, err
+	}
+	if name == "" {
+		name = domain.Label(slug)
+	}
+	out := secrets.NewProject{Slug: slug, Name: name}
+	if out.ID, err = optionalID[domain.ProjectID]("/id", b.ID); err != nil {
+		return out, err
+	}
+	found := 0
+	for _, e := range b.Envs {
+		s, err := domain.ParseSlug(e)
+		if err != nil {
+			return out, err
+		}
+		n := secrets.NewEnv{Slug: s}
+		if id, ok := b.EnvIDs[e]; ok {
+			found++
+			if n.ID, err = optionalID[domain.EnvID]("/env_ids", id); err != nil {
+				return out, err
+			}
+		}
+		out.Envs = append(out.Envs, n)
+	}
+	if found < len(b.EnvIDs) {
+		return out, fault.New(fault.Invalid, "env_ids names an environment that is not in envs").WithField("/env_ids", "want slugs of envs")
+	}
+	return out, nil
+}
+
+// optionalID reads an id that a caller brings along. The nil and the max UUID are nobody's: programs use them for "none".
+func optionalID[T ~string](where, s string) (T, error) {
+	if s == "" {
+		return "", nil
+	}
+	id, err := domain.ParseID[T](s)
+	if err != nil || s == uuid.Nil.String() || s == uuid.Max.String() {
+		return "", fault.New(fault.Invalid, "not an id: want a lower-case UUID such as 0198c0de-0000-7000-8000-000000000000").WithField(where, "want a UUID")
+	}
+	return id, nil
 }
 
 func slugAndName(slug, name string) (domain.Slug, domain.Label, error) {

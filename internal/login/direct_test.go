@@ -78,13 +78,20 @@ func TestADirectFlowComesBackToWhoeverBeganIt(t *testing.T) {
 
 func FuzzOpenDirectFlow(f *testing.F) {
 	now := time.Now()
-	good := begun(f, now).State()
-	f.Add(good)
+	f.Add(begun(f, now).State())
 	f.Add("")
 	f.Add("e30.e30")
 	f.Fuzz(func(t *testing.T, state string) {
-		if got, err := OpenDirectFlow(directKey(), state, directNonce, "connection", now); err == nil && state != good {
+		got, err := OpenDirectFlow(directKey(), state, directNonce, "connection", now)
+		if err != nil {
+			return
+		}
+		// Another process has made it: then it is whole, and good under its key only.
+		if got.State() != state || got.Redirect != directRedirect {
 			t.Errorf("%q is taken as %+v", state, got)
+		}
+		if _, err := OpenDirectFlow(sensitive.FromString("test-value-of-another"), state, directNonce, "connection", now); err == nil {
+			t.Errorf("%q is good under any key", state)
 		}
 	})
 }

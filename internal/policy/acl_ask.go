@@ -83,9 +83,10 @@ func PlaceOfACL(path string, mounts []ACLMount) (ACLPlace, bool) {
 		return placeOfKey(m.Project, key)
 	}
 	out := ACLPlace{Project: m.Project, mount: m}
-	classes := kv1
-	if m.Version == 2 {
-		classes = kv2
+	var classes []*class
+	if m.Version == 1 {
+		classes = kv1
+	} else {
 		word, after, _ := strings.Cut(rest, "/")
 		if strings.HasSuffix(rest, "/") && after == "" {
 			after = "/"

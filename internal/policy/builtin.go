@@ -15,9 +15,10 @@ func BuiltIn(role domain.Role) ([]domain.Rule, bool) {
 	case domain.Admin:
 		return allow("*"), true
 	case domain.Developer:
-		return allow(SecretList, SecretRead, SecretWrite, SecretDelete, ChangeReview, ProjectRead, TokenCreate, TokenRevoke), true
+		return allow(SecretList, SecretRead, SecretWrite, SecretDelete, ChangeReview, ProjectRead, TokenCreate, TokenRevoke,
+			TransitRead, TransitEncrypt, TransitDecrypt, TransitSign, TransitVerify, TransitHMAC), true
 	case domain.Viewer:
-		return allow(SecretList, ChangeReview, ProjectRead, TokenCreate, TokenRevoke), true
+		return allow(SecretList, ChangeReview, ProjectRead, TokenCreate, TokenRevoke, TransitRead), true
 	case domain.None:
 		return []domain.Rule{{Effect: domain.Deny, Actions: []string{"*"}}}, true
 	}

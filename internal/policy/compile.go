@@ -184,10 +184,17 @@ func (l *line) pathed() bool { return !wide(l.grant.Path) || len(l.paths) > 0 }
 // tokens for that part.
 func sees(a Action) bool { return a == ProjectRead || a == TokenCreate }
 
+// Keyed are the actions on keys of the encryption service. A key lies in no environment and has a name: rules on names are about
+// it, those on environments, folders and tags are not.
+func Keyed(a Action) bool { return strings.HasPrefix(string(a), "transit.") }
+
 // covers tells whether the place lies where the rule holds; names, tags and the moment are not asked.
 func (l *line) covers(action Action, index int, r *Resource) bool {
 	if !(l.all || index >= 0 && l.actions.has(index)) {
 		return false
+	}
+	if r.Env == "" && Keyed(action) {
+		return l.grant.Env == "" && len(l.envs) == 0 && !l.pathed() && len(l.tags) == 0
 	}
 	if r.Env == "" {
 		return !l.narrowed() || !l.deny && sees(action)

@@ -14,11 +14,12 @@ func Changes(a Action) bool {
 		}
 	}
 	noun, _, _ := strings.Cut(string(a), ".")
-	return noun == "secret" || noun == "project" || a == TokenCreate
+	return noun == "secret" || noun == "project" || a == TokenCreate || a == TransitManage
 }
 
-// Reveals tells whether a kill switch stops the action beside what a freeze stops: everything about secrets.
+// Reveals tells whether a kill switch stops the action beside what a freeze stops: everything about secrets, and all that keys of the
+// encryption service do but to verify.
 func Reveals(a Action) bool {
 	noun, _, _ := strings.Cut(string(a), ".")
-	return noun == "secret"
+	return noun == "secret" || noun == "transit" && a != TransitRead && a != TransitVerify
 }

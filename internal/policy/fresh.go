@@ -4,7 +4,7 @@ import "slices"
 
 // dangerous are the actions for which a session must have been proved a short time ago, so that an unlocked screen or a stolen
 // cookie is not enough. Tokens have scopes instead and are not asked.
-var dangerous = []Action{KeysManage, BackupManage, AccessManage, AuditManage, AlertManage, ProjectPurge, SecretPurge, ProjectFreeze, InstanceFreeze, SelfManage, BreakPrepare}
+var dangerous = []Action{KeysManage, BackupManage, AccessManage, AuditManage, AlertManage, ProjectPurge, SecretPurge, ProjectFreeze, InstanceFreeze, SelfManage, BreakPrepare, TransitExport}
 
 // NeedsFresh tells whether an action is dangerous enough to ask a person again who he is.
 func NeedsFresh(action Action) bool { return slices.Contains(dangerous, action) }

@@ -37,6 +37,15 @@ const (
 	TokenCreate     Action = "token.create"     // for oneself, never more than one has
 	TokenRevoke     Action = "token.revoke"     // one's own
 
+	TransitRead    Action = "transit.read"    // see keys of the encryption service and their public halves
+	TransitEncrypt Action = "transit.encrypt" // encrypt, rewrap, make data keys
+	TransitDecrypt Action = "transit.decrypt" // decrypt
+	TransitSign    Action = "transit.sign"    // sign
+	TransitVerify  Action = "transit.verify"  // verify signatures and authentication codes
+	TransitHMAC    Action = "transit.hmac"    // make authentication codes
+	TransitManage  Action = "transit.manage"  // make, rotate, configure, trim and delete keys
+	TransitExport  Action = "transit.export"  // take key material out, where the key allows it, and put it back
+
 	AuditRead   Action = "audit.read"   // the log and its proofs
 	AuditIndex  Action = "audit.index"  // make the log's index: the server itself
 	AuditManage Action = "audit.manage" // where the log is sent on and archived, canaries
@@ -91,6 +100,14 @@ var Actions = []struct {
 	{AccessRequest, "ask for a role for a time"},
 	{TokenCreate, "make tokens that may do no more than oneself"},
 	{TokenRevoke, "revoke one's own tokens"},
+	{TransitRead, "see keys of the encryption service, their versions and public keys"},
+	{TransitEncrypt, "encrypt with keys of the encryption service, rewrap, make data keys"},
+	{TransitDecrypt, "decrypt with keys of the encryption service"},
+	{TransitSign, "sign with keys of the encryption service"},
+	{TransitVerify, "verify signatures and authentication codes of the encryption service"},
+	{TransitHMAC, "make authentication codes with keys of the encryption service"},
+	{TransitManage, "make, rotate, configure, trim and delete keys of the encryption service"},
+	{TransitExport, "export, back up and restore keys of the encryption service, where a key allows it"},
 	{AuditRead, "read and verify the audit log"},
 	{AuditIndex, "index the log for searches (the server itself)"},
 	{AuditManage, "send the audit log on, archive it, set canaries"},

@@ -119,8 +119,8 @@ func barred(p *domain.Principal, r policy.Resource) bool {
 }
 
 func given(p *domain.Principal, action policy.Action, r policy.Resource) bool {
-	viewer := "secret.list change.review project.read token.create"
-	developer := viewer + " secret.read secret.write secret.delete"
+	viewer := "secret.list change.review project.read token.create transit.read"
+	developer := viewer + " secret.read secret.write secret.delete transit.encrypt transit.decrypt transit.sign transit.verify transit.hmac"
 	for _, g := range p.Grants {
 		sees := r.Env == "" && g.Env != "" && g.Project == r.Project && (action == policy.ProjectRead || action == policy.TokenCreate)
 		if !holds(g, r) && !sees {

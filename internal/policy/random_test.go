@@ -17,8 +17,8 @@ const randomPolicies = 100_000
 
 // The world of random policies: small, so that rules and questions meet.
 var (
-	someActions = []policy.Action{policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.ProjectRead, policy.AccessManage, policy.TokenCreate}
-	someGlobs   = []string{"*", "secret.*", "secret.read", "secret.list", "*.read", "project.read", "access.manage", "secret.write"}
+	someActions = []policy.Action{policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.ProjectRead, policy.AccessManage, policy.TokenCreate, policy.TransitEncrypt}
+	someGlobs   = []string{"*", "secret.*", "secret.read", "secret.list", "*.read", "project.read", "access.manage", "secret.write", "transit.*"}
 	someEnvs    = map[domain.EnvID]domain.Slug{dev: "dev", prod: "prod", shopEn: "dev-shop"}
 	someNames   = []domain.SecretName{"", "DB_URL", "DB_KEY", "API", "A"}
 	someMoments = []int64{0, at("2026-11-23T09:30:00Z"), at("2026-11-24T23:30:00Z"), at("2026-11-28T05:00:00Z"), at("2026-11-29T12:00:00Z")}
@@ -103,9 +103,19 @@ func (d dice) principal() *domain.Principal {
 	return p
 }
 
+// question gives an action and what it is about. Where there is no environment, only keys have names.
+func (d dice) question() (policy.Action, policy.Resource) {
+	action, r := pick(d, someActions...), d.resource()
+	if r.Env == "" && action != policy.TransitEncrypt {
+		r.Name = ""
+	}
+	return action, r
+}
+
 func (d dice) resource() policy.Resource {
 	r := policy.Resource{Org: org, Project: pick(d, "", web, web, web, shop)}
 	if r.Project == "" || d.IntN(5) == 0 {
+		r.Name = pick(d, someNames...) // of a key
 		return r
 	}
 	r.Env = pick(d, envsOf[r.Project]...)
@@ -141,7 +151,7 @@ func plainly(p *domain.Principal, action policy.Action, r policy.Resource, f pol
 		case domain.None:
 			rules = []domain.Rule{{Effect: "deny", Actions: []string{"*"}}}
 		case domain.Developer:
-			rules = []domain.Rule{{Effect: "allow", Actions: []string{"secret.list", "secret.read", "secret.write", "secret.delete", "project.read", "token.create"}}}
+			rules = []domain.Rule{{Effect: "allow", Actions: []string{"secret.list", "secret.read", "secret.write", "secret.delete", "project.read", "token.create", "transit.*"}}}
 		case domain.Viewer:
 			rules = []domain.Rule{{Effect: "allow", Actions: []string{"secret.list", "project.read", "token.create"}}}
 		}
@@ -179,6 +189,9 @@ func plainPlace(g domain.Grant, rule domain.Rule, action policy.Action, r policy
 	byPath := g.Path != "" && g.Path != "/" || len(rule.Paths) > 0 && !slices.Contains(rule.Paths, "/")
 	byName := !all(rule.Names) || !all(rule.Tags)
 	above := !deny && (action == policy.ProjectRead || action == policy.TokenCreate)
+	if r.Env == "" && action == policy.TransitEncrypt {
+		return !byEnv && !byPath && all(rule.Tags) && (all(rule.Names) || r.Name != "" && globs(rule.Names, r.Name))
+	}
 	if r.Env == "" {
 		return !byEnv && !byPath && !byName || above
 	}
@@ -297,7 +310,7 @@ func TestTheEvaluatorAgreesWithAPlainReadingOfRandomPolicies(t *testing.T) {
 		p := d.principal()
 		policy.Prepare(p)
 		for range 2 {
-			action, r := pick(d, someActions...), d.resource()
+			action, r := d.question()
 			f := policy.Facts{At: pick(d, someMoments...), Address: pick(d, someClients...)}
 			want := plainly(p, action, r, f)
 			for _, time := range []string{"cold", "cached"} {
@@ -352,7 +365,7 @@ func TestWhatIsGrantedIsNeverMoreThanTheGiverHas(t *testing.T) {
 		taker.Attributes, taker.MFAAt = giver.Attributes, giver.MFAAt
 		policy.Prepare(taker)
 		for range 10 {
-			action, r := pick(d, someActions...), d.resource()
+			action, r := d.question()
 			if r.Env != "" {
 				r.EnvSlug = someEnvs[r.Env]
 			}

@@ -80,13 +80,16 @@ func TestEveryRoleMayDoThisAndNothingElse(t *testing.T) {
 			policy.KeysManage, policy.KeysUnlock, policy.KeysTurn, policy.BackupManage, policy.AuditIndex,
 			policy.AuditManage, policy.AlertRead, policy.AlertManage,
 			policy.ProjectFreeze, policy.InstanceFreeze, policy.ChangeReview, policy.BreakPrepare, policy.BreakRead,
+			policy.TransitRead, policy.TransitEncrypt, policy.TransitDecrypt, policy.TransitSign, policy.TransitVerify, policy.TransitHMAC, policy.TransitManage,
+			policy.TransitExport,
 		},
-		domain.Developer: {policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.ChangeReview, policy.ProjectRead, policy.TokenCreate},
-		domain.Viewer:    {policy.SecretList, policy.ChangeReview, policy.ProjectRead, policy.TokenCreate},
-		domain.None:      {},
-		"":               {},
-		"Admin":          {},
-		"owner":          {},
+		domain.Developer: {policy.SecretList, policy.SecretRead, policy.SecretWrite, policy.SecretDelete, policy.ChangeReview, policy.ProjectRead, policy.TokenCreate,
+			policy.TransitRead, policy.TransitEncrypt, policy.TransitDecrypt, policy.TransitSign, policy.TransitVerify, policy.TransitHMAC},
+		domain.Viewer: {policy.SecretList, policy.ChangeReview, policy.ProjectRead, policy.TokenCreate, policy.TransitRead},
+		domain.None:   {},
+		"":            {},
+		"Admin":       {},
+		"owner":       {},
 	}
 	for role, allowed := range may {
 		for place, inside := range below {

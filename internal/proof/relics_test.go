@@ -44,6 +44,7 @@ var sealedColumns = []column{
 	{"secret", "value", "id", "project_id"}, {"secret", "comment", "id", "project_id"}, {"secret_history", "value", "id", "project_id"},
 	{"secret_history", "comment", "id", "project_id"}, {"personal", "value", "id", "project_id"}, {"idempotency", "answer", "id", "''"},
 	{"key_generation", "wrapped", "id", "project_id"}, {"key_slot", "wrapped", "id", "''"}, {"key_slot", "proof", "id", "''"},
+	{"transit_version", "value", "id", "project_id"},
 }
 
 // envelope is one that lay in the database.

@@ -205,6 +205,9 @@ func (d *draft) set(ctx context.Context, c *Change) (Effect, error) {
 		effect.Outcome = Added
 	}
 	attrs := s.row.Attrs
+	if err := checkTyped(&attrs, value, c.Attrs.JSON); err != nil {
+		return Effect{}, fmt.Errorf("%s: %w", c.Path.Key(c.Name), err)
+	}
 	attrs.JSON = attrs.JSON && value == nil
 	if err := c.Attrs.apply(&attrs); err != nil {
 		return Effect{}, fmt.Errorf("%s: %w", c.Path.Key(c.Name), err)

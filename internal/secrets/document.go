@@ -44,6 +44,9 @@ func (m Mount) Document(rest string) (DocumentRef, error) {
 	} else if rest == "" {
 		return out, fault.New(fault.Invalid, "the path must name a document below %s/", m.Path)
 	}
+	if strings.HasPrefix(rest, "/") || strings.HasSuffix(rest, "/") {
+		return out, fault.New(fault.Invalid, "a folder has no name: two slashes stand together, or one at the end")
+	}
 	var err error
 	out.Path, err = domain.ParsePath(strings.TrimSuffix(string(m.Folder), "/") + "/" + rest)
 	return out, err

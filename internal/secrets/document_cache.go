@@ -119,3 +119,23 @@ func (s *snapshot) numbered(docs []*store.DocumentVersion) {
 		}
 	}
 }
+
+// foldersOf gives the live folders of an environment at a revision, if they are known. Environments with many documents have many
+// folders, and every commit asks for all of them.
+func (c *cache) foldersOf(env domain.EnvID, revision int64) ([]store.Folder, bool) {
+	c.mu.RLock()
+	s := c.envs[env]
+	c.mu.RUnlock()
+	if s == nil || !s.mu.TryRLock() { // the writer does not wait for readers
+		return nil, false
+	}
+	defer s.mu.RUnlock()
+	if s.revision != revision || s.dropped {
+		return nil, false
+	}
+	out := make([]store.Folder, 0, len(s.byID))
+	for _, fs := range s.byID {
+		out = append(out, fs.row)
+	}
+	return out, true
+}

@@ -97,9 +97,11 @@ func (d *draft) env(ctx context.Context, id domain.EnvID) (*envDraft, error) {
 	}
 	e := &envDraft{place: place{project, row}, byPath: map[domain.Path]*folderDraft{}, byID: map[domain.FolderID]*folderDraft{},
 		secrets: map[domain.SecretID]*secretDraft{}, touched: map[domain.FolderID]bool{}, unnumbered: map[domain.FolderID]bool{}}
-	folders, err := d.tx.Folders(ctx, id)
-	if err != nil {
-		return nil, err
+	folders, known := d.s.cache.foldersOf(id, row.Revision)
+	if !known {
+		if folders, err = d.tx.Folders(ctx, id); err != nil {
+			return nil, err
+		}
 	}
 	for i := range folders {
 		f := &folderDraft{old: &folders[i], row: folders[i], named: map[domain.SecretName]*secretDraft{}}

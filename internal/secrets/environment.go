@@ -15,6 +15,11 @@ import (
 
 // CreateEnv adds an environment to a project.
 func (s *Service) CreateEnv(ctx context.Context, project string, slug domain.Slug, name domain.Label) (store.Environment, error) {
+	return s.MakeEnv(ctx, project, NewEnv{Slug: slug, Name: name})
+}
+
+// MakeEnv is CreateEnv for callers who bring an id along; what [NewProject] says of it holds here too.
+func (s *Service) MakeEnv(ctx context.Context, project string, n NewEnv) (store.Environment, error) {
 	var out store.Environment
 	err := s.inProject(ctx, policy.ProjectUpdate, project, func(op guard.Op, row store.Project) error {
 		return s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
@@ -27,18 +32,18 @@ func (s *Service) CreateEnv(ctx context.Context, project string, slug domain.Slu
 				last = max(last, e.Position)
 				if e.DeletedAt == 0 {
 					live++
-					if e.Slug == slug {
-						return fault.New(fault.Exists, "environment %s exists already", slug)
+					if e.Slug == n.Slug {
+						return fault.New(fault.Exists, "environment %s exists already", n.Slug)
 					}
 				}
 			}
 			if live >= maxEnvs {
 				return fault.New(fault.Exhausted, "too many environments: at most %d", maxEnvs)
 			}
-			if name == "" {
-				name = domain.Label(slug)
+			if err := unusedID(ctx, tx, string(n.ID)); err != nil {
+				return err
 			}
-			if out, err = putEnv(ctx, tx, row, slug, name, last+1); err != nil {
+			if out, err = putEnv(ctx, tx, row, n, last+1); err != nil {
 				return err
 			}
 			p.Place(row.ID, out.ID)

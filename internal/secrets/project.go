@@ -3,7 +3,6 @@ package secrets
 import (
 	"context"
 	"log/slog"
-	"slices"
 
 	"github.com/keyturn/keyturn/internal/domain"
 	"github.com/keyturn/keyturn/internal/fault"
@@ -27,52 +26,93 @@ const (
 	maxEnvs = 50 // environments of a project
 )
 
+// NewEnv is an environment that is to be made. An empty id asks for a fresh one, an empty name for the slug.
+type NewEnv struct {
+	ID   domain.EnvID
+	Slug domain.Slug
+	Name domain.Label
+}
+
+// NewProject is a project that is to be made. An empty id asks for a fresh one, an empty list of environments for [DefaultEnvs].
+//
+// Applications carry the ids of the system that they came from, so whoever moves in may bring them. Such an id must never have
+// been used here, by whatever organisation, and also not by something that was deleted or purged: values are bound to ids.
+type NewProject struct {
+	ID   domain.ProjectID
+	Slug domain.Slug
+	Name domain.Label
+	Envs []NewEnv
+	// NoEnvs leaves an empty list of environments empty.
+	NoEnvs      bool
+	Description string
+	Protected   bool // it is not deleted before that is lifted
+}
+
+func (n *NewProject) check() error {
+	if err := checkDescription(n.Description); err != nil {
+		return err
+	}
+	if len(n.Envs) == 0 && !n.NoEnvs {
+		for _, slug := range DefaultEnvs {
+			n.Envs = append(n.Envs, NewEnv{Slug: slug})
+		}
+	}
+	if len(n.Envs) > maxEnvs {
+		return fault.New(fault.Invalid, "too many environments: at most %d", maxEnvs)
+	}
+	for i, env := range n.Envs {
+		for _, other := range n.Envs[:i] {
+			if env.Slug == other.Slug {
+				return fault.New(fault.Invalid, "environment %s stands there twice", env.Slug).WithField("/envs", "want each once")
+			}
+			if env.ID != "" && env.ID == other.ID {
+				return fault.New(fault.Invalid, "two environments have one id").WithField("/env_ids", "want each id once")
+			}
+		}
+		if env.ID != "" && string(env.ID) == string(n.ID) {
+			return fault.New(fault.Invalid, "the project and one of its environments have one id").WithField("/env_ids", "want each id once")
+		}
+	}
+	return nil
+}
+
 // CreateProject makes a project with environments, each with its root folder, and its own key.
 func (s *Service) CreateProject(ctx context.Context, slug domain.Slug, name domain.Label, envs []domain.Slug) (Project, error) {
-	if len(envs) == 0 {
-		envs = DefaultEnvs
+	n := NewProject{Slug: slug, Name: name}
+	for _, e := range envs {
+		n.Envs = append(n.Envs, NewEnv{Slug: e})
 	}
-	return s.ProvisionProject(ctx, ProjectInput{Slug: slug, Name: name, Envs: envs})
+	return s.MakeProject(ctx, n)
 }
 
-// ProjectInput is a new project.
-type ProjectInput struct {
-	Slug        domain.Slug
-	Name        domain.Label
-	Description string
-	Protected   bool          // it is not deleted before that is lifted
-	Envs        []domain.Slug // may be none
-	// Names are what the environments are called; one without is called as its slug.
-	Names map[domain.Slug]domain.Label
-}
-
-// ProvisionProject makes a project with all that is known of it.
-func (s *Service) ProvisionProject(ctx context.Context, in ProjectInput) (Project, error) {
-	slug, envs := in.Slug, in.Envs
-	if err := checkDescription(in.Description); err != nil {
+// MakeProject is CreateProject for callers who bring ids and names along.
+func (s *Service) MakeProject(ctx context.Context, n NewProject) (Project, error) {
+	if err := n.check(); err != nil {
 		return Project{}, err
-	}
-	if len(envs) > maxEnvs {
-		return Project{}, fault.New(fault.Invalid, "too many environments: at most %d", maxEnvs)
-	}
-	for i, slug := range envs {
-		if slices.Contains(envs[:i], slug) {
-			return Project{}, fault.New(fault.Invalid, "environment %s stands there twice", slug).WithField("/envs", "want each once")
-		}
 	}
 	who := guard.CallerOf(ctx).Principal
 	var out Project
-	op := guard.Op{Action: policy.ProjectCreate, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"slug": string(slug)}}
+	detail := map[string]string{"slug": string(n.Slug)}
+	if n.ID != "" {
+		detail["id"] = string(n.ID)
+	}
+	op := guard.Op{Action: policy.ProjectCreate, Resource: policy.Resource{Org: who.Org}, Detail: detail}
 	err := s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
-		if _, err := tx.ProjectBySlug(ctx, p.Org(), slug); err == nil {
-			return fault.New(fault.Exists, "project %s exists already", slug)
+		if _, err := tx.ProjectBySlug(ctx, p.Org(), n.Slug); err == nil {
+			return fault.New(fault.Exists, "project %s exists already", n.Slug)
 		} else if !missing(err) {
 			return err
 		}
-		if err := slugFree(ctx, tx, p.Org(), slug); err != nil {
+		if err := slugFree(ctx, tx, p.Org(), n.Slug); err != nil {
 			return err
 		}
-		out.Project = store.Project{ID: domain.NewID[domain.ProjectID](), Org: p.Org(), Slug: slug, Name: in.Name, CreatedAt: tx.Now(), Description: in.Description, Protected: in.Protected}
+		if err := unusedID(ctx, tx, string(n.ID)); err != nil {
+			return err
+		}
+		if n.ID == "" {
+			n.ID = domain.NewID[domain.ProjectID]()
+		}
+		out.Project = store.Project{ID: n.ID, Org: p.Org(), Slug: n.Slug, Name: n.Name, CreatedAt: tx.Now(), Description: n.Description, Protected: n.Protected}
 		p.Place(out.Project.ID, "")
 		if err := tx.PutProject(ctx, &out.Project); err != nil {
 			return err
@@ -87,12 +127,11 @@ func (s *Service) ProvisionProject(ctx context.Context, in ProjectInput) (Projec
 		if err := s.keys.Reserve(ctx, tx); err != nil {
 			return err
 		}
-		for i, slug := range envs {
-			name := in.Names[slug]
-			if name == "" {
-				name = domain.Label(slug)
+		for i, e := range n.Envs {
+			if err := unusedID(ctx, tx, string(e.ID)); err != nil {
+				return err
 			}
-			env, err := putEnv(ctx, tx, out.Project, slug, name, int64(i))
+			env, err := putEnv(ctx, tx, out.Project, e, int64(i))
 			if err != nil {
 				return err
 			}
@@ -108,8 +147,33 @@ func (s *Service) ProvisionProject(ctx context.Context, in ProjectInput) (Projec
 	return out, err
 }
 
-func putEnv(ctx context.Context, tx *store.Tx, project store.Project, slug domain.Slug, name domain.Label, position int64) (store.Environment, error) {
-	env := store.Environment{ID: domain.NewID[domain.EnvID](), Org: project.Org, Project: project.ID, Slug: slug, Name: name, Position: position, CreatedAt: tx.Now()}
+// unusedID refuses an id that a project or an environment has or had, in this organisation or another. The answer is the same
+// for all of them, so that it tells no more than that somebody holds this very id.
+func unusedID(ctx context.Context, tx *store.Tx, id string) error {
+	if id == "" {
+		return nil
+	}
+	_, err := tx.Project(ctx, domain.ProjectID(id))
+	if missing(err) {
+		_, err = tx.Environment(ctx, domain.EnvID(id))
+	}
+	switch {
+	case missing(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fault.New(fault.Exists, "the id is used already, or was").WithHint("leave the id away, and a fresh one is made")
+}
+
+func putEnv(ctx context.Context, tx *store.Tx, project store.Project, n NewEnv, position int64) (store.Environment, error) {
+	if n.ID == "" {
+		n.ID = domain.NewID[domain.EnvID]()
+	}
+	if n.Name == "" {
+		n.Name = domain.Label(n.Slug)
+	}
+	env := store.Environment{ID: n.ID, Org: project.Org, Project: project.ID, Slug: n.Slug, Name: n.Name, Position: position, CreatedAt: tx.Now()}
 	if err := tx.PutEnvironment(ctx, &env); err != nil {
 		return env, err
 	}
@@ -351,6 +415,9 @@ func (s *Service) PurgeProject(ctx context.Context, name string) error {
 			if err := s.purgeEnv(ctx, tx, e); err != nil {
 				return err
 			}
+		}
+		if err := tx.PurgeTransitKeys(ctx, row.Org, row.ID); err != nil {
+			return err
 		}
 		row.PurgedAt = tx.Now()
 		return tx.PutProject(ctx, &row)

@@ -258,6 +258,26 @@ func TestVaultAttacksOnAppRole(t *testing.T) {
 			t.Errorf("a role called login: %d %s", r.status, r.body)
 		}
 
+		for _, odd := range []string{"a%00b", "a%E2%80%AEb", "%FF%FE", "a%0Ab", strings.Repeat("a", 300)} {
+			w.admin.v1(t, "GET", "auth/approle/role/"+odd, nil).failed(t, 404)
+			if r := w.admin.v1(t, "POST", "auth/approle/role/"+odd, nil); r.status != 400 {
+				t.Errorf("a role called %s: %d %s", odd, r.status, r.body)
+			}
+			w.admin.v1(t, "DELETE", "auth/approle/role/"+odd, nil).empty(t)
+			w.admin.v1(t, "GET", "auth/userpass/users/"+odd, nil).failed(t, 404)
+			w.admin.v1(t, "DELETE", "auth/userpass/users/"+odd, nil).empty(t)
+			if r := w.admin.v1(t, "POST", "auth/userpass/users/"+odd, map[string]any{"password": testPassword}); r.status != 400 {
+				t.Errorf("a user called %s: %d %s", odd, r.status, r.body)
+			}
+		}
+		w.approle(t, "a\x00bcdefgh", first).failed(t, 400, badAppRole)
+		w.approle(t, one, "a\x00bcdefgh").failed(t, 400, badAppRole)
+		nobody.v1(t, "POST", "auth/jwt/login", map[string]any{"role": "a\x00b", "jwt": "x"}).failed(t, 400, `role "..." could not be found`)
+		nobody.v1(t, "POST", "auth/a%00b/login", map[string]any{"role": "a", "jwt": "x"}).failed(t, 403, "permission denied")
+		if r := nobody.do(t, "POST", nobody.url+"/v1/auth/approle/login", "role_id="+one+"&secret_id="+first, "Content-Type", "application/x-www-form-urlencoded"); r.status != 200 {
+			t.Errorf("a form: %d %s", r.status, r.body)
+		}
+
 		// Role ids that lead to somebody else.
 		w.admin.v1(t, "POST", "auth/approle/role/one/role-id", map[string]any{"role_id": two}).failed(t, 400, "role_id already in use")
 		w.admin.v1(t, "POST", "auth/approle/role/one/role-id", map[string]any{"role_id": "chosen-by-us"}).empty(t)
@@ -327,6 +347,12 @@ func TestVaultAChosenSecretID(t *testing.T) {
 		w.approle(t, one, chosen).auth(t)
 		w.admin.v1(t, "POST", "auth/approle/role/two/custom-secret-id", map[string]any{"secret_id": chosen}).holds(t) // as at the originals
 		w.approle(t, two, chosen).auth(t)
+		w.approle(t, chosen, one).failed(t, 400, badAppRole) // the two fields taken for each other
+		for _, raw := range get[api.Entries](t, w.admin, "/audit/entries?limit=200").Entries {
+			if strings.Contains(string(raw.Entry), chosen) {
+				t.Errorf("the log has the secret id: %s", raw.Entry)
+			}
+		}
 		ours, _ := w.secretID(t, "two", nil)
 		for _, weak := range []string{"", "short", strings.Repeat("a", 36), "passwordpasswordpasswordpassword", ours} {
 			if r := w.admin.v1(t, "POST", path, map[string]any{"secret_id": weak}); r.status != 400 || weak != "" && strings.Contains(string(r.body), weak) {

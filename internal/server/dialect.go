@@ -20,14 +20,22 @@ func (s *Server) registerDialects(mux *http.ServeMux) []httpkit.Shape {
 	for _, name := range s.o.Config.Dialects {
 		switch name {
 		case infisical.Dialect:
-			infisical.New(infisical.Services{Secrets: s.secrets, Access: s.access, Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
+			infisical.New(infisical.Services{Secrets: s.secrets, Access: s.access, Transit: s.transit, Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
 			shapes = append(shapes, infisical.Shape())
 		case vault.Dialect:
-			vault.New(vault.Services{Secrets: s.secrets, Access: s.access, Keys: s.keys, Instance: s.vaultInstance(), Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
+			vault.New(vault.Services{Secrets: s.secrets, Access: s.access, Transit: s.transit, Keys: s.keys, Instance: s.vaultInstance(), Closing: s.closing, PingEvery: s.pingEvery()}).Register(mux)
 			shapes = append(shapes, vault.Shape())
 		}
 	}
 	return shapes
+}
+
+// dressing gives the form of sessions that the console hands to programs of a dialect; nil when it is switched off.
+func (s *Server) dressing() func(access.Session) (sensitive.Value, error) {
+	if slices.Contains(s.o.Config.Dialects, infisical.Dialect) {
+		return infisical.DressSession
+	}
+	return nil
 }
 
 // pingEvery is less than the half minute after which proxies close quiet streams and the first clients give up on one.
@@ -38,14 +46,6 @@ func (s *Server) pingEvery() time.Duration {
 		return s.o.PingEvery
 	}
 	return pingEvery
-}
-
-// dressing gives the form of sessions that the console hands to programs of a dialect; nil when it is switched off.
-func (s *Server) dressing() func(access.Session) (sensitive.Value, error) {
-	if slices.Contains(s.o.Config.Dialects, infisical.Dialect) {
-		return infisical.DressSession
-	}
-	return nil
 }
 
 func (s *Server) vaultInstance() vault.Instance {

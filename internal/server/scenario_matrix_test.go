@@ -83,6 +83,7 @@ var rows = joinRows(
 	approvalRows,
 	requestRows,
 	breakGlassRows,
+	transitRows,
 )
 
 // joinRows puts the rows of all topics into one table; a route that stands in two of them is a mistake of the test.

@@ -40,6 +40,7 @@ import (
 	"github.com/keyturn/keyturn/internal/sensitive"
 	"github.com/keyturn/keyturn/internal/store"
 	"github.com/keyturn/keyturn/internal/stream"
+	"github.com/keyturn/keyturn/internal/transit"
 	"github.com/keyturn/keyturn/internal/web"
 )
 
@@ -73,6 +74,7 @@ type Server struct {
 	keys      *keys.Service
 	backups   *backup.Service
 	secrets   *secrets.Service
+	transit   *transit.Service
 	access    *access.Service
 	unlocker  *unlocker
 	log       *evidence.Log
@@ -131,6 +133,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	s.world.root.Bytes().Wipe()
 	s.secrets = secrets.New(s.db, door, s.keys, s.o.Config.CacheBytes)
+	s.transit = transit.New(s.db, door, s.keys, s.secrets)
 	setup := access.Setup{Loopback: s.o.Config.Mode == config.Development}
 	any, err := s.db.AnyPerson(ctx)
 	if err != nil {
@@ -156,7 +159,7 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	s.metrics = newMetrics(s) // of all the services above
-	s.log = evidence.New(s.db, door, s.secrets, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
+	s.log = evidence.New(s.db, door, valueChecks{s.secrets, s.transit}, audit.Origin(s.world.instance, s.world.epoch), s.ring.LogSeeds)
 	s.access.ReadsFrom(s.log.EachRead)
 	if err := s.archiveLog(); err != nil {
 		return err
@@ -185,6 +188,7 @@ func (s *Server) build(ctx context.Context) error {
 		Closing:    s.closing,
 		Passkeys:   passkeys,
 		BreakGlass: s.glass,
+		Transit:    s.transit,
 	})
 	if err != nil {
 		return err
@@ -219,6 +223,7 @@ func (s *Server) build(ctx context.Context) error {
 	s.follower.Go(func() { s.db.Follow(ctx, head) })
 	s.follower.Go(func() { s.keys.Run(ctx) })
 	s.follower.Go(func() { s.secrets.Run(ctx) })
+	s.follower.Go(func() { s.transit.Run(ctx) })
 	s.follower.Go(func() { s.access.Run(ctx) })
 	s.follower.Go(func() { s.glass.Run(ctx) })
 	s.follower.Go(func() { s.log.Run(ctx) })
@@ -229,6 +234,21 @@ func (s *Server) build(ctx context.Context) error {
 	s.follower.Go(func() { s.consumers.Run(ctx) })
 	s.follower.Go(func() { s.alerts.Run(ctx) })
 	return nil
+}
+
+// valueChecks are all that open what is stored, asked one after the other.
+type valueChecks []evidence.Values
+
+// CheckValues implements [evidence.Values].
+func (all valueChecks) CheckValues(ctx context.Context, p guard.Permit, purged func(id string) bool, report func(row, text string)) (int64, error) {
+	total := int64(0)
+	for _, v := range all {
+		n, err := v.CheckValues(ctx, p, purged, report)
+		if total += n; err != nil {
+			return total, err
+		}
+	}
+	return total, nil
 }
 
 func (s *Server) buildCanaries(ctx context.Context, door *guard.Door) error {

@@ -10,11 +10,11 @@ var floors = [...][]string{
 	{"internal/sensitive", "internal/fault", "internal/crashpoint", "api"},
 	{"internal/domain"},
 	{"internal/scan", "internal/dbuser", "internal/runner", "internal/term", "internal/config", "internal/format", "internal/rootkey", "internal/bucket", "internal/outbound", "client"},
-	{"internal/login"},
+	{"internal/login", "internal/migrate"},
 	{"internal/policy", "internal/keyring", "internal/audit", "internal/store"},
 	{"internal/guard", "internal/job"},
 	{"internal/keys", "internal/follow"},
-	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass"},
+	{"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/evidence", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass", "internal/transit"},
 	{"internal/rotate", "internal/lease", "internal/sync", "internal/alert"},
 	{"internal/incident"},
 	{"internal/httpkit"},
@@ -31,7 +31,7 @@ var beside = [...]string{"internal/testpg", "internal/testoidc", "internal/tests
 // inside is everything that only makes sense in a process with a database: what the offline half must not need.
 var inside = []string{
 	"internal/policy", "internal/keyring", "internal/audit", "internal/store", "internal/guard", "internal/job", "internal/keys", "internal/follow",
-	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass", "internal/rotate", "internal/lease",
+	"internal/secrets", "internal/access", "internal/backup", "internal/doctor", "internal/stream", "internal/canary", "internal/consumer", "internal/breakglass", "internal/transit", "internal/rotate", "internal/lease",
 	"internal/sync", "internal/alert", "internal/incident", "internal/httpkit", "internal/httpapi", "internal/web",
 	"internal/compat", "internal/server",
 }
@@ -64,9 +64,9 @@ var rules = [...]rule{
 			"what one needs from another it states as a small interface",
 	},
 	{
-		but:   []string{"internal/keys", "internal/secrets", "internal/access", "internal/backup", "internal/server", "internal/doctor", "internal/cli"},
+		but:   []string{"internal/keys", "internal/secrets", "internal/transit", "internal/access", "internal/backup", "internal/server", "internal/doctor", "internal/cli"},
 		never: []string{"internal/keyring"},
-		reason: "few places may open values: secrets, access and backup; keys turns the keyring, server builds it, doctor inspects it; " +
+		reason: "few places may open values: secrets, transit, access and backup; keys turns the keyring, server builds it, doctor inspects it; " +
 			"the command line makes root keys and checks a census without a server",
 	},
 	{
@@ -79,9 +79,13 @@ var rules = [...]rule{
 		reason: "a driver owns what is peculiar to its system; schedule, state, audit and limits belong to its engine",
 	},
 	{
-		of:     []string{"internal/scan", "internal/runner", "internal/term", "internal/format", "internal/dbuser", "internal/rootkey", "internal/bucket", "internal/outbound", "internal/login", "client"},
+		of:     []string{"internal/scan", "internal/runner", "internal/term", "internal/format", "internal/dbuser", "internal/rootkey", "internal/bucket", "internal/outbound", "internal/login", "internal/migrate", "client"},
 		never:  inside,
 		reason: "these work without a server and make the command line useful offline; users compile client into their programs",
+	},
+	{
+		of: []string{"internal/migrate"}, only: []string{"internal/domain", "internal/fault", "internal/format", "internal/sensitive"},
+		reason: "what is read from other managers is a plan and no more; who writes it speaks to a server, and that is cli through client",
 	},
 	{
 		of: []string{"internal/config"}, never: inside,
@@ -91,7 +95,7 @@ var rules = [...]rule{
 		of: []string{"internal/cli"},
 		only: []string{
 			"api", "client", "internal/audit", "internal/backup", "internal/bucket", "internal/config", "internal/crashpoint", "internal/doctor", "internal/domain",
-			"internal/fault", "internal/format", "internal/keyring", "internal/rootkey", "internal/runner", "internal/scan", "internal/sensitive", "internal/server", "internal/term",
+			"internal/fault", "internal/format", "internal/keyring", "internal/migrate", "internal/rootkey", "internal/runner", "internal/scan", "internal/sensitive", "internal/server", "internal/term",
 		},
 		reason: "commands reach the server through client; only server, bootstrap, backup, restore and the offline checks " +
 			"(audit verify, doctor) touch the inside; domain is pure, and its parsers say what is wrong before anything is sent; bucket " +

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/keyturn/keyturn/internal/domain"
 )
@@ -128,17 +129,22 @@ func PurgedVersion(id string, version int64) string { return id + "/" + strconv.
 
 // LastTouched tells at which revision, up to one, the secrets of a folder were last touched, and when; zeros for never.
 func (q Queries) LastTouched(ctx context.Context, folder domain.FolderID, upTo int64) (revision, at int64, err error) {
-	rows, err := q.q.query(ctx, `SELECT coalesce(max(revision), 0), coalesce(max(at), 0) FROM
-		(SELECT revision, at FROM secret WHERE folder_id = ? AND revision <= ? UNION ALL
-		SELECT revision, at FROM secret_history WHERE folder_id = ? AND revision <= ?) AS states`, string(folder), upTo, string(folder), upTo)
+	const one = "(SELECT coalesce(max(%), 0) FROM secret WHERE folder_id = ? AND revision <= ?), (SELECT coalesce(max(%), 0) FROM secret_history WHERE folder_id = ? AND revision <= ?)"
+	var args []any
+	for range 4 {
+		args = append(args, string(folder), upTo)
+	}
+	rows, err := q.q.query(ctx, "SELECT "+strings.ReplaceAll(one, "%", "revision")+", "+strings.ReplaceAll(one, "%", "at"), args...)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if err := rows.Scan(&revision, &at); err != nil {
+		var oldRevision, oldAt int64
+		if err := rows.Scan(&revision, &oldRevision, &at, &oldAt); err != nil {
 			return 0, 0, q.q.classify(err)
 		}
+		revision, at = max(revision, oldRevision), max(at, oldAt)
 	}
 	return revision, at, q.q.classify(rows.Err())
 }

@@ -161,6 +161,7 @@ func (q Queries) Digests(ctx context.Context, yield func(table, key string, dige
 		mounts.digests, documentVersions.digests,
 		envApprovals.digests, changeSets.digests, changeParts.digests, changeReviews.digests, changeLinks.digests, accessRequests.digests,
 		breakGlasses.digests, breakGlassShares.digests, breakGlassOpenings.digests, breakGlassEntries.digests, breakGlassTasks.digests,
+		transitKeys.digests, transitVersions.digests,
 	}
 	for _, walk := range walks {
 		if err := walk(ctx, q.q, yield); err != nil {

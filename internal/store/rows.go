@@ -359,6 +359,7 @@ const (
 	FeedAccess   FeedKind = "access"   // users, identities, tokens, grants
 	FeedKeys     FeedKind = "keys"     // keys
 	FeedWatching FeedKind = "watching" // streams of the log, canaries
+	FeedTransit  FeedKind = "transit"  // keys of the encryption service
 	FeedLost     FeedKind = "lost"     // never stored: changes were missed, forget whatever is cached
 )
 

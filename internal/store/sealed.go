@@ -43,6 +43,7 @@ var sealedShapes = map[string]sealedShape{
 	SealedAnswers:  {"0", "''", "0", "''", "answer", "NULL", ""},
 	SealedInstance: {"0", "''", "0", "''", "value", "NULL", ""},
 	SealedChanges:  {"0", "project_id", "part", "''", "value", "NULL", ""},
+	SealedTransit:  {"0", "project_id", "version", "''", "value", "NULL", ""},
 }
 
 // Sealed is a row with its envelopes and what they are bound to.
@@ -273,7 +274,7 @@ func (c sealedColumn) String() string { return c.table + "." + c.column }
 // The columns that hold envelopes, and those that hold digests.
 var (
 	envelopeColumns = []sealedColumn{{"secret", "value"}, {"secret", "comment"}, {"secret_history", "value"}, {"secret_history", "comment"},
-		{"personal", "value"}, {"idempotency", "answer"}, {"instance_secret", "value"}, {"change_part", "value"}, {"key_generation", "wrapped"}}
+		{"personal", "value"}, {"idempotency", "answer"}, {"instance_secret", "value"}, {"change_part", "value"}, {"transit_version", "value"}, {"key_generation", "wrapped"}}
 	digestColumns = []sealedColumn{{"secret", "digest"}, {"secret_history", "digest"}, {"idempotency", "request"}}
 )
 

@@ -33,6 +33,7 @@ var copied = []string{
 	"login_method", "wrapped", "signing_overlap", "auth_mount", "auth_role",
 	"login_method", "wrapped", "signing_overlap",
 	"token_role", "cubbyhole",
+	"transit_key", "transit_version",
 	"consumer", "alert_channel", "alert_rule", "alert_known",
 }
 

@@ -14,7 +14,7 @@ func (s *Surface) provisionProjectRoutes() []route {
 	return []route{
 		{"POST /v1/projects", withToken, s.createProject},
 		{"POST /v2/workspace", withToken, s.createProject},
-		{"GET /v1/projects", withToken, s.listProjects},
+		{"GET /v1/projects", withToken, s.provisionedProjects},
 		{"PATCH /v1/projects/{project}", withToken, s.changeProject},
 		{"PATCH /v1/workspace/{project}", withToken, s.changeProject},
 		{"PATCH /v2/workspace/{project}", withToken, s.changeProject},
@@ -87,7 +87,7 @@ func (s *Surface) createProject(ctx context.Context, c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	var in secrets.ProjectInput
+	in := secrets.NewProject{NoEnvs: true}
 	if in.Name, err = domain.ParseLabel(name); err != nil {
 		return nil, fault.As(err).WithField("/projectName", "not a name")
 	}
@@ -113,7 +113,9 @@ func (s *Surface) createProject(ctx context.Context, c *call) (*answer, error) {
 		return nil, err
 	}
 	if withEnvs {
-		in.Envs, in.Names = secrets.DefaultEnvs, defaultEnvNames
+		for _, env := range secrets.DefaultEnvs {
+			in.Envs = append(in.Envs, secrets.NewEnv{Slug: env, Name: defaultEnvNames[env]})
+		}
 	}
 	slug, err := c.text("slug")
 	if err != nil {
@@ -123,7 +125,7 @@ func (s *Surface) createProject(ctx context.Context, c *call) (*answer, error) {
 		if in.Slug, err = domain.ParseSlug(slug); err != nil {
 			return nil, fault.As(err).WithField("/slug", "not a slug")
 		}
-		return projectAnswer(s.Secrets.ProvisionProject(ctx, in))
+		return projectAnswer(s.Secrets.MakeProject(ctx, in))
 	}
 	base := domain.Slugify(name)
 	if base == "" {
@@ -131,13 +133,13 @@ func (s *Surface) createProject(ctx context.Context, c *call) (*answer, error) {
 	}
 	in.Slug = base
 	for range maxSlugTries {
-		out, err := s.Secrets.ProvisionProject(ctx, in)
+		out, err := s.Secrets.MakeProject(ctx, in)
 		if fault.KindOf(err) != fault.Exists || err == nil {
 			return projectAnswer(out, err)
 		}
 		in.Slug = domain.Slug(strings.TrimSuffix(string(base[:min(len(base), 58)]), "-") + "-" + strings.ToLower(rand.Text()[:5]))
 	}
-	return projectAnswer(s.Secrets.ProvisionProject(ctx, in))
+	return projectAnswer(s.Secrets.MakeProject(ctx, in))
 }
 
 func projectAnswer(p secrets.Project, err error) (*answer, error) {
@@ -147,7 +149,7 @@ func projectAnswer(p secrets.Project, err error) (*answer, error) {
 	return with(object{"project": provisioned(p)}), nil
 }
 
-// provisioned is a project as programs that provision one read it.
+// provisioned is a project as clients read it.
 func provisioned(p secrets.Project) object {
 	envs := []object{}
 	for i, e := range p.Envs {
@@ -159,10 +161,13 @@ func provisioned(p secrets.Project) object {
 	if p.Description != "" {
 		out["description"] = p.Description
 	}
+	if p.Name == "" {
+		out["name"] = p.Slug
+	}
 	return out
 }
 
-func (s *Surface) listProjects(ctx context.Context, c *call) (*answer, error) {
+func (s *Surface) provisionedProjects(ctx context.Context, c *call) (*answer, error) {
 	all, err := s.Secrets.Projects(ctx, false)
 	if err != nil {
 		return nil, err

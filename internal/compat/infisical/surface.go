@@ -15,6 +15,7 @@ import (
 	"github.com/keyturn/keyturn/internal/guard"
 	"github.com/keyturn/keyturn/internal/httpkit"
 	"github.com/keyturn/keyturn/internal/secrets"
+	"github.com/keyturn/keyturn/internal/transit"
 )
 
 // Prefix is where the dialect lives.
@@ -27,6 +28,7 @@ const Dialect = "infisical"
 type Services struct {
 	Secrets *secrets.Service
 	Access  *access.Service
+	Transit *transit.Service
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
 	// PingEvery is how often a quiet stream says that it lives, and how often it is looked whether its token still does.
 	PingEvery time.Duration
@@ -81,13 +83,6 @@ func New(services Services) *Surface {
 func (s *Surface) routes() []route {
 	return slices.Concat(
 		s.statusRoutes(),
-		s.secretRoutes(),
-		s.folderRoutes(),
-		s.importRoutes(),
-		s.tagRoutes(),
-		s.projectRoutes(),
-		s.dynamicRoutes(),
-		s.eventRoutes(),
 		s.universalRoutes(),
 		s.machineRoutes(),
 		s.tokenRoutes(),
@@ -101,6 +96,14 @@ func (s *Surface) routes() []route {
 		s.identityAuthRoutes(),
 		s.identityMethodRoutes(),
 		s.membershipRoutes(),
+		s.secretRoutes(),
+		s.folderRoutes(),
+		s.importRoutes(),
+		s.tagRoutes(),
+		s.projectRoutes(),
+		s.dynamicRoutes(),
+		s.eventRoutes(),
+		s.kmsRoutes(),
 	)
 }
 

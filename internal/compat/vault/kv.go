@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -92,6 +93,7 @@ func documentOf(members fields) ([]secrets.Field, error) {
 		}
 		out = append(out, f)
 	}
+	slices.SortFunc(out, func(a, b secrets.Field) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	return out, nil
 }
 

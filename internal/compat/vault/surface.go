@@ -11,6 +11,7 @@ import (
 	"github.com/keyturn/keyturn/internal/httpkit"
 	"github.com/keyturn/keyturn/internal/keys"
 	"github.com/keyturn/keyturn/internal/secrets"
+	"github.com/keyturn/keyturn/internal/transit"
 )
 
 // Prefix is where the dialect lives.
@@ -26,6 +27,7 @@ type Services struct {
 	Leases  Leases // of what engines hand out for a time; nil: there are none
 	Keys    *keys.Service
 	Instance
+	Transit *transit.Service
 	Closing <-chan struct{} // closed when the server begins to stop, which ends streams
 	// PingEvery is how often a quiet stream says that it lives, and how often it is looked whether its token still does.
 	PingEvery time.Duration

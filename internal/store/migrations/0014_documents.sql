@@ -16,6 +16,7 @@ CREATE TABLE mount (
   created_at  INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX mount_path ON mount (org_id, path) WHERE path <> '';
+CREATE INDEX mount_org ON mount (org_id, path);
 CREATE UNIQUE INDEX mount_own ON mount (project_id) WHERE path = '';
 
 -- What a folder was as a document: one row for each commit that touched its secrets.

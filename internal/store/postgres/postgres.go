@@ -44,6 +44,8 @@ func schema(text string) string {
 		text += unsampled("instance_secret")
 	case strings.Contains(text, "CREATE TABLE change_part "):
 		text += unsampled("change_part")
+	case strings.Contains(text, "CREATE TABLE transit_version "):
+		text += unsampled("transit_version")
 	}
 	return words.ReplaceAllStringFunc(text, func(w string) string {
 		switch w {
@@ -102,6 +104,7 @@ func Open(ctx context.Context, address string) (*store.Engine, error) {
 var sealedColumns = map[string][]string{
 	"key_slot": {"wrapped", "proof"}, "key_generation": {"wrapped"}, "idempotency": {"answer"}, "personal": {"value"},
 	"secret_history": {"value", "comment"}, "secret": {"value", "comment"}, "instance_secret": {"value"}, "change_part": {"value"},
+	"transit_version": {"value"},
 }
 
 // unsampled keeps the contents of sealed columns out of the planner's statistics (pg_statistic), where ANALYZE would put copies
@@ -117,7 +120,7 @@ func unsampled(tables ...string) string {
 }
 
 // sealedTables hold envelopes and wrapped keys.
-var sealedTables = [...]string{"key_slot", "key_generation", "idempotency", "personal", "secret_history", "secret", "instance_secret", "change_part"}
+var sealedTables = [...]string{"key_slot", "key_generation", "idempotency", "personal", "secret_history", "secret", "instance_secret", "change_part", "transit_version"}
 
 // scrub writes the tables that held something destroyed anew: PostgreSQL leaves replaced rows in their pages until others need
 // the room, and only a full vacuum gives them back as files of their own, which are removed. Each table is locked while it is
