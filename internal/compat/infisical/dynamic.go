@@ -17,7 +17,8 @@ func (s *Surface) dynamicRoutes() []route {
 		{"PATCH " + base + "/{name}", withToken, s.noDynamic},
 		{"DELETE " + base + "/{name}", withToken, s.noDynamic},
 		{"POST " + base + "/leases", withToken, s.noDynamic},
-		{"GET " + base + "/{name}/{id}", withToken, s.dynamicBelow},
+		{"GET " + base + "/{name}/leases", withToken, s.noDynamic},
+		{"GET " + base + "/leases/{id}", withToken, s.noLease},
 		{"POST " + base + "/leases/{id}/renew", withToken, s.noLease},
 		{"DELETE " + base + "/leases/{id}", withToken, s.noLease},
 	}
@@ -63,17 +64,6 @@ func (s *Surface) noDynamic(ctx context.Context, c *call) (*answer, error) {
 		return nil, err
 	}
 	return nil, fault.New(fault.NotFound, "no such dynamic secret")
-}
-
-// dynamicBelow answers .../NAME/leases and .../leases/ID.
-func (s *Surface) dynamicBelow(ctx context.Context, c *call) (*answer, error) {
-	switch {
-	case c.http.PathValue("name") == "leases":
-		return s.noLease(ctx, c)
-	case c.http.PathValue("id") == "leases":
-		return s.noDynamic(ctx, c)
-	}
-	return nil, fault.New(fault.NotFound, "no such endpoint")
 }
 
 func (s *Surface) noLease(_ context.Context, c *call) (*answer, error) {

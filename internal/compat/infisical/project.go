@@ -9,32 +9,24 @@ import (
 
 func (s *Surface) projectRoutes() []route {
 	return []route{
-		{"GET /v1/workspace", withToken, s.listProjects},
+		{"GET /v1/workspace", withToken, s.listWorkspaces},
 		{"GET /v1/workspace/{id}", withToken, s.projectIn("workspace", "id", true)},
 		{"GET /v1/projects/{id}", withToken, s.projectIn("project", "id", true)},
 		{"GET /v2/workspace/{slug}", withToken, s.projectIn("", "slug", false)},
-		// "slug" stands where others have the id of a project; two patterns that fit one path are more than a mux takes.
-		{"GET /v1/workspace/{id}/{slug}", withToken, s.projectBySlug},
-		{"GET /v1/projects/{id}/{slug}", withToken, s.projectBySlug},
+		{"GET /v1/workspace/slug/{slug}", withToken, s.projectIn("", "slug", false)},
+		{"GET /v1/projects/slug/{slug}", withToken, s.projectIn("", "slug", false)},
 	}
 }
 
-// projectBySlug answers .../slug/SLUG.
-func (s *Surface) projectBySlug(ctx context.Context, c *call) (*answer, error) {
-	if c.http.PathValue("id") != "slug" {
-		return nil, fault.New(fault.NotFound, "no such endpoint")
-	}
-	return s.projectIn("", "slug", false)(ctx, c)
-}
-
-func (s *Surface) listProjects(ctx context.Context, _ *call) (*answer, error) {
+// listWorkspaces lists projects under the name that the CLI knows them by.
+func (s *Surface) listWorkspaces(ctx context.Context, _ *call) (*answer, error) {
 	list, err := s.Secrets.Projects(ctx, false)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]object, 0, len(list))
-	for i := range list {
-		out = append(out, provisioned(list[i]))
+	for _, p := range list {
+		out = append(out, provisioned(p))
 	}
 	return with(object{"workspaces": out}), nil
 }
