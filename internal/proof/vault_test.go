@@ -53,6 +53,9 @@ func newVault(tb testing.TB, s *site, token string) *vault {
 		must[api.Done](tb, s, token, "PUT", at(vaulted, "dev", "personal"), api.PersonalRequest{Path: "/", Name: fmt.Sprintf("V%02d", i), Value: api.Value{Value: fmt.Sprintf("test-value own %d", i)}})
 	}
 	must[api.Committed](tb, s, token, "POST", at(vaulted, "dev", "commits"), api.CommitRequest{Changes: []api.Change{{Op: "delete", Path: "/", Name: "V09"}}})
+	for _, project := range []string{"", vaulted} {
+		must[api.TransitKey](tb, s, token, "POST", "/transit/keys", api.TransitKeyRequest{Name: "vault", Project: project})
+	}
 	v.kept = v.answer(tb, s)
 	v.want = v.read(tb, s)
 	if len(v.want) < 3*(vaultSize-1)+4 {
