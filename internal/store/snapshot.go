@@ -31,7 +31,6 @@ var copied = []string{
 	"follower", "stream", "canary",
 	"project_tag",
 	"login_method", "wrapped", "signing_overlap", "auth_mount", "auth_role",
-	"login_method", "wrapped", "signing_overlap",
 	"transit_key", "transit_version",
 	"token_role", "cubbyhole",
 	"consumer", "alert_channel", "alert_rule", "alert_known",

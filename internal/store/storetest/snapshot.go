@@ -22,6 +22,9 @@ func snapshots(t *testing.T, fresh Fresh) {
 		must(t, err)
 		var copied []string
 		for _, info := range s.Tables() {
+			if slices.Contains(copied, info.Name) {
+				t.Errorf("table %s is copied twice", info.Name)
+			}
 			copied = append(copied, info.Name)
 		}
 		must(t, s.Close())
