@@ -104,6 +104,9 @@ func (s *Service) setPolicies(ctx context.Context, tx *store.Tx, p guard.Permit,
 // removeIdentity removes a machine with all that belongs to it. Its id is never used again, so what names it elsewhere names
 // nobody.
 func (s *Service) removeIdentity(ctx context.Context, tx *store.Tx, p guard.Permit, i store.Identity) error {
+	if i.Protected {
+		return fault.New(fault.Conflict, "machine %s is protected from being deleted", i.Name).WithHint("lift its delete protection first")
+	}
 	p.NoteMore("removed", string(i.ID))
 	held, err := tx.GrantsOf(ctx, string(i.ID))
 	if err != nil {

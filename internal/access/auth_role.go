@@ -309,6 +309,9 @@ func (s *Service) roleID(ctx context.Context, tx *store.Tx, r *AuthRole) (string
 
 // plainRoleID tells whether a text can be a role id.
 func plainRoleID(text string) bool {
+	if _, err := domain.CheckToken(text); err == nil { // a secret in the wrong place, which neither database nor log should see
+		return false
+	}
 	return len(text) >= minAuthRoleID && len(text) <= maxAuthRoleID && !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' })
 }
 

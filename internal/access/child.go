@@ -104,6 +104,12 @@ func (s *Service) CreateChild(ctx context.Context, in ChildInput) (Session, []st
 	if in.Role != "" {
 		op.Detail["token_role"] = domain.RecordedLabel(in.Role)
 	}
+	if who.Kind == domain.User && who.Session { // the child is asked for no fresh proof, so its making is
+		prove := guard.Op{Action: policy.SelfManage, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"token": "create"}}
+		if err := s.door.Read(ctx, prove, func(guard.Permit) error { return nil }); err != nil {
+			return Session{}, nil, err
+		}
+	}
 	manages := s.door.Check(ctx, policy.AccessManage, policy.Resource{Org: who.Org})
 	var out Session
 	var warnings []string

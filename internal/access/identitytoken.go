@@ -82,8 +82,8 @@ func (s *Service) IssueIdentityToken(ctx context.Context, audience string, ttl t
 	who := guard.CallerOf(ctx).Principal
 	op := guard.Op{Action: policy.SelfRead, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"identity_token": cut(audience, maxAudience)}}
 	err := s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
-		if who.Scopes != nil {
-			return fault.New(fault.Denied, "a token that is narrowed to scopes makes no identity tokens").WithHint("log in as the identity itself")
+		if who.Scopes != nil || who.Policies != nil {
+			return fault.New(fault.Denied, "a token that is narrowed makes no identity tokens").WithHint("log in as the identity itself")
 		}
 		now := time.UnixMilli(tx.Now())
 		c := identityClaims{Issuer: s.machines.issuer, Subject: string(who.Kind) + ":" + who.ID, Audience: audience, Expires: now.Add(ttl).Unix(), NotBefore: now.Unix(), Issued: now.Unix(),

@@ -249,8 +249,8 @@ func (s *Service) proveSecret(ctx context.Context, id domain.IdentityID, secret 
 	}
 	proof := Proof{Kind: domain.Identity, ID: string(id), Name: string(i.Name), Method: methodClientSecret, TTL: time.Duration(i.TokenTTL) * time.Millisecond,
 		MaxTTL: time.Duration(i.MaxTTL) * time.Millisecond, Uses: i.TokenUses, Networks: i.Networks}
-	if row.TokenNetworks != nil {
-		proof.Networks = row.TokenNetworks
+	if proof.Networks, err = narrower(row.TokenNetworks, i.Networks); err != nil { // those of the machine may have been narrowed since
+		return Proof{}, row, badLogin()
 	}
 	proof.then = func(ctx context.Context, tx *store.Tx, p guard.Permit) error {
 		// Looked at again inside the transaction, so that a secret for one login gives one, however many ask at once.

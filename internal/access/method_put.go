@@ -27,6 +27,9 @@ func (s *Service) ChangeMethod(ctx context.Context, machine string, in MethodInp
 		if err != nil {
 			return err
 		}
+		if in.Secrets == nil && row.Secrets > 0 && login.Calls([]byte(row.Settings)) != login.Calls(stored) {
+			return fault.New(fault.Invalid, "a kept secret is not sent to another address").WithHint("give the secrets of the method anew, with the new address")
+		}
 		if in.Secrets != nil {
 			if err := s.forgetMethodSecrets(ctx, tx, *row); err != nil {
 				return err

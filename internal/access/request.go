@@ -64,7 +64,7 @@ func (s *Service) RequestAccess(ctx context.Context, places Places, in AccessInp
 	op := guard.Op{Action: policy.AccessRequest, Resource: policy.Resource{Org: who.Org}, Detail: map[string]string{"request": row.ID, "role": string(row.Role),
 		"project": domain.RecordedName(in.Project), "env": domain.RecordedName(in.Env), "path": string(row.Path), "for": in.For.String()}}
 	err := s.door.Do(ctx, op, func(tx *store.Tx, p guard.Permit) error {
-		if who.Scopes != nil || who.Kind != domain.User && who.Kind != domain.Identity {
+		if who.Scopes != nil || who.Policies != nil || who.Kind != domain.User && who.Kind != domain.Identity {
 			return fault.New(fault.Denied, "a scoped token asks for nothing").WithHint("log in, and ask again")
 		}
 		open, err := tx.AccessRequestsOf(ctx, who.ID)

@@ -172,6 +172,9 @@ func (m *making) rolePolicies(set TokenRoleSettings) error {
 	names := in.Policies
 	if names == nil {
 		names = PolicyNames(m.who)
+		if len(set.Allowed)+len(set.AllowedGlobs)+len(set.Disallowed)+len(set.DisallowedGlobs) > 0 {
+			in.Policies = names // the lists bind what the holder gets later too
+		}
 	}
 	fits := func(globs []string, name string) bool {
 		return slices.ContainsFunc(globs, func(g string) bool { return globFits(g, name) })

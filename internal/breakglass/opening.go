@@ -71,7 +71,7 @@ func (s *Service) Begin(ctx context.Context, name, reason string) (api.BreakGlas
 	return s.on(ctx, policy.BreakBegin, name, func(tx *store.Tx, p guard.Permit, st *standing) error {
 		who := p.Principal()
 		switch {
-		case who.Kind != domain.User || who.Scopes != nil:
+		case who.Kind != domain.User || !who.Session:
 			return fault.New(fault.Denied, "a person begins this, logged in himself")
 		case st.there && st.o.State == open, st.there && st.o.State == begun && st.o.ExpiresAt > tx.Now():
 			return fault.New(fault.Exists, "it is being opened, or open, already")
@@ -157,7 +157,7 @@ func (s *Service) Session(ctx context.Context, name string) (api.Session, error)
 	_, err := s.on(ctx, policy.BreakOpen, name, func(tx *store.Tx, p guard.Permit, st *standing) error {
 		who := p.Principal()
 		switch {
-		case !st.there || who.Kind != domain.User || who.Scopes != nil || string(st.o.Opener) != who.ID:
+		case !st.there || who.Kind != domain.User || !who.Session || string(st.o.Opener) != who.ID:
 			return fault.New(fault.Denied, "only who began the opening takes its session")
 		case st.o.State == open && st.o.ExpiresAt <= tx.Now():
 			return fault.New(fault.Expired, "its time is over").WithHint("prepare it anew: keyturn breakglass create %s", st.b.Name)

@@ -202,11 +202,13 @@ type movedEnv struct {
 	added, changed, same, gone int
 	kept                       []string // that somebody changed here since, and that stay
 	keeps                      map[migrate.Key]bool
-	folders                    map[string]bool // that are here
-	revision                   int64
-	commits                    int
-	pendingImports             bool
-	pendingReferences          bool
+	// occupied are folders here with secrets that are not of the source, or that stay as they are here.
+	occupied          map[string]bool
+	folders           map[string]bool // that are here
+	revision          int64
+	commits           int
+	pendingImports    bool
+	pendingReferences bool
 }
 
 func (e *movedEnv) place() client.Place {

@@ -170,6 +170,9 @@ func (e *movedEnv) closing(batches []*batch) []api.Change {
 			mark(path)
 		}
 	}
+	for path := range e.occupied { // somebody's secrets live there
+		mark(path)
+	}
 	written := map[string]bool{}
 	for _, b := range batches {
 		for k := range b.keys {

@@ -132,7 +132,7 @@ func (m *migration) compareEnv(ctx context.Context, e *movedEnv) error {
 			}
 			continue
 		}
-		if reached == 0 && !m.flags.overwrite {
+		if !m.flags.overwrite { // also where it has a state that the source had before: somebody may have gone back to it
 			if causes == nil {
 				if causes, err = m.causes(ctx, e.place()); err != nil {
 					return err
@@ -152,6 +152,12 @@ func (m *migration) compareEnv(ctx context.Context, e *movedEnv) error {
 	}
 	if err := m.compareGone(ctx, e, states, live, have); err != nil {
 		return err
+	}
+	e.occupied = map[string]bool{}
+	for k := range have.secrets {
+		if _, ours := states[k]; !ours || e.keeps[k] {
+			e.occupied[k.Path] = true
+		}
 	}
 	return m.compareImports(ctx, e)
 }

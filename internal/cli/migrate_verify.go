@@ -58,8 +58,30 @@ func (m *migration) verify(ctx context.Context, again *migrate.Plan) error {
 			}
 		}
 	}
+	m.lost(again, out)
 	m.verified = out
 	return nil
+}
+
+// lost counts as missing what was planned and what the second reading of the source does not show any more: nothing was compared there.
+func (m *migration) lost(again *migrate.Plan, out *verified) {
+	seen := map[string]bool{}
+	for i := range again.Projects {
+		for _, e := range again.Projects[i].Envs {
+			for _, s := range e.Now() {
+				seen[again.Projects[i].Slug+"/"+e.Slug+":"+s.Key.String()] = true
+			}
+		}
+	}
+	for _, p := range m.projects {
+		for _, e := range p.envs {
+			for _, s := range e.plan.Now() {
+				if name := p.plan.Slug + "/" + e.plan.Slug + ":" + s.Key.String(); !seen[name] {
+					out.Missing = append(out.Missing, name)
+				}
+			}
+		}
+	}
 }
 
 // env compares one environment.

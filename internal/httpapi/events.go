@@ -15,6 +15,9 @@ import (
 // pingEvery keeps proxies from closing a quiet stream, and is how often rights are looked at again.
 const pingEvery = 15 * time.Second
 
+// writeWithin is how long a client may leave its connection full.
+const writeWithin = 10 * time.Second
+
 // streamEvents sends a line for each commit of an environment until the client leaves, its token ends or the server stops.
 func streamEvents(c *call, p *envParams, _ *none) (any, error) {
 	flusher := http.NewResponseController(c.w)
@@ -59,6 +62,10 @@ func streamEvents(c *call, p *envParams, _ *none) (any, error) {
 				return nil, nil
 			}
 			line = append(append([]byte("event: commit\ndata: "), body...), "\n\n"...)
+		}
+		// A client that reads no more must not hold the stream past the life of its token.
+		if flusher.SetWriteDeadline(time.Now().Add(writeWithin)) != nil {
+			return nil, nil
 		}
 		if _, err := c.w.Write(line); err != nil {
 			return nil, nil

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -157,7 +158,7 @@ func (e *entry) gives(r right) bool {
 
 // about tells whether requests of the entry's class could come to a right.
 func (e *entry) about(r right) bool {
-	if e.class == kv2Restore && r == toDelete && e.of.can(CanDeny) { // deleting and restoring are one right
+	if e.of.can(CanDeny) && slices.Contains(slices.Collect(maps.Values(e.class.needs)), r) { // one right serves several paths: a deny on one is about all of them
 		return true
 	}
 	for _, given := range e.class.gives {

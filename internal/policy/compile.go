@@ -106,6 +106,13 @@ func compile(p *domain.Principal) *Rights {
 			}
 		}
 	}
+	// A token narrows, and conditions look at what its login proved: two tokens of one holder may see different things.
+	own, _ := json.Marshal(struct {
+		S []domain.Scope
+		A map[string]string
+		P []domain.Role
+	}{p.Scopes, p.Attributes, p.Policies})
+	_, _ = h.Write(own)
 	r.print = h.Sum64()
 	return r
 }

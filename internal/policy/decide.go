@@ -65,7 +65,7 @@ func (rights *Rights) judge(action Action, r *Resource) *verdict {
 		return &verdict{settled: true, decision: Decision{false, "not in a break-glass session"}}
 	case !inScope(p, action, *r, false):
 		return &verdict{settled: true, decision: Decision{false, "outside the token's scope"}}
-	case slices.Contains(self, action), slices.Contains(asking, action):
+	case slices.Contains(self, action), slices.Contains(asking, action) && p.Policies == nil:
 		return &verdict{settled: true, decision: Decision{true, "own"}}
 	}
 	v := &verdict{decision: nothing}

@@ -88,11 +88,11 @@ func (r *ApprovalRule) waits(p guard.Permit) bool {
 	return r.Need > 0 && who.Kind != domain.System && !(who.Kind == domain.Identity && slices.Contains(r.Bypass, domain.IdentityID(who.ID)))
 }
 
-// mayReview tells whether somebody may approve or reject a change. The author never may, machines never may, and nobody
+// mayReview tells whether somebody may approve or reject a change. The author never may, machines and tokens that somebody gave to a program never may, and nobody
 // approves names that he may not see.
 func (r *ApprovalRule) mayReview(p guard.Permit, pl place, row *store.ChangeSet) bool {
 	who := p.Principal()
-	if who.Kind != domain.User || who.ID == row.AuthorID || who.Scopes != nil || who.Method == domain.BreakGlassMethod {
+	if who.Kind != domain.User || who.ID == row.AuthorID || who.Token != "" && !who.Session || who.Method == domain.BreakGlassMethod {
 		return false
 	}
 	if !p.Can(policy.ChangeReview, pl.resource(domain.Root)) && !p.Reaches(policy.ChangeReview, pl.resource("")) ||

@@ -30,11 +30,20 @@ func (d *draft) connect(ctx context.Context) error {
 				return err
 			}
 			for _, ref := range dangling {
+				if d.loose { // it stays text, unless a stronger reader would see there what the author may not
+					beyond, err := d.beyond(ctx, e, ref)
+					if err != nil {
+						return err
+					}
+					if !beyond || !s.authored {
+						continue
+					}
+				}
 				problems = append(problems, fault.Field{Where: d.key(e, s), Problem: "${" + ref.String() + "} points to nothing"})
 			}
 		}
 	}
-	if len(problems) > 0 && !d.loose {
+	if len(problems) > 0 {
 		f := fault.New(fault.Invalid, "a reference points to nothing: %s: %s", problems[0].Where, problems[0].Problem).
 			WithHint("set the missing secret in the same commit, write $${ for a plain ${, or mark the secret as literal")
 		f.Fields = problems
@@ -178,6 +187,19 @@ func (d *draft) edges(ctx context.Context, e *envDraft, s *secretDraft) ([]domai
 		}
 	}
 	return dangling, nil
+}
+
+// beyond tells whether a reference leads into an environment that is there, and into a folder of it that the author may not see,
+// whatever lies in it.
+func (d *draft) beyond(ctx context.Context, e *envDraft, ref domain.Reference) (bool, error) {
+	if ref.Local() {
+		return false, nil
+	}
+	to, err := d.namedEnv(ctx, e, ref)
+	if err != nil {
+		return false, err
+	}
+	return to != nil && !d.p.In(policy.SecretList, to.place.resource(ref.Folder)).Some(), nil
 }
 
 // refuseDangling refuses to delete what others point to, unless their values reach another secret of that name then.

@@ -36,26 +36,36 @@ func (s *Service) runDocuments(ctx context.Context) {
 	}
 }
 
+// maxSweepRounds bounds one sweep; the next begins where this one ended.
+const maxSweepRounds = 100
+
 // SweepDocuments deletes the secrets of current versions whose time is over, as their own views show them.
 func (s *Service) SweepDocuments(ctx context.Context) {
-	rows, err := s.db.DocumentVersionsDue(ctx, nowMS(), documentSweepBatch)
-	if err != nil {
-		return // the database tells others of that
-	}
-	for i := range rows {
-		row := &rows[i]
-		if _, frozen, err := s.db.Frozen(ctx, row.Project); err != nil || frozen {
-			continue // when it is thawed
-		}
-		who := &domain.Principal{Kind: domain.System, ID: "documents", Name: endDocument, Org: row.Org}
-		ctx := guard.WithCaller(ctx, &guard.Caller{Principal: who, Request: domain.NewID[string](), Dialect: "native"})
-		err := s.endOneDocument(ctx, row)
+	for skip, round := 0, 0; ctx.Err() == nil && round < maxSweepRounds; round++ { // what is left standing must not keep others from their turn
+		rows, err := s.db.DocumentVersionsDue(ctx, nowMS(), skip, documentSweepBatch)
 		if err != nil {
-			slog.Warn("a document whose time is over could not be deleted", "folder", row.Folder, "version", row.Version, "error", err)
-			err = s.postpone(ctx, row)
+			return // the database tells others of that
 		}
-		if err != nil {
-			slog.Warn("a document whose time is over could not be put off", "folder", row.Folder, "version", row.Version, "error", err)
+		for i := range rows {
+			row := &rows[i]
+			if _, frozen, err := s.db.Frozen(ctx, row.Project); err != nil || frozen {
+				skip++
+				continue // when it is thawed
+			}
+			who := &domain.Principal{Kind: domain.System, ID: "documents", Name: endDocument, Org: row.Org}
+			ctx := guard.WithCaller(ctx, &guard.Caller{Principal: who, Request: domain.NewID[string](), Dialect: "native"})
+			err := s.endOneDocument(ctx, row)
+			if err != nil {
+				slog.Warn("a document whose time is over could not be deleted", "folder", row.Folder, "version", row.Version, "error", err)
+				err = s.postpone(ctx, row)
+			}
+			if err != nil {
+				slog.Warn("a document whose time is over could not be put off", "folder", row.Folder, "version", row.Version, "error", err)
+				skip++
+			}
+		}
+		if len(rows) < documentSweepBatch {
+			return
 		}
 	}
 }

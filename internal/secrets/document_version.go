@@ -42,10 +42,14 @@ func (s *Service) UndeleteDocument(ctx context.Context, ref DocumentRef, version
 		if *row == was {
 			return nil
 		}
-		doc.mark(row)
 		if row.Version != doc.now.Version {
+			if err := doc.d.allowed(policy.SecretDelete, doc.d.home, doc.ref.Path); err != nil {
+				return err
+			}
+			doc.mark(row)
 			return nil
 		}
+		doc.mark(row)
 		return doc.revive(ctx, row)
 	})
 }
@@ -56,6 +60,16 @@ func (s *Service) DestroyDocument(ctx context.Context, ref DocumentRef, versions
 	return s.onVersions(ctx, policy.SecretPurge, ref, "destroy", versions, func(ctx context.Context, doc *docDraft, row *store.DocumentVersion) error {
 		if row.Destroyed {
 			return nil
+		}
+		// Each value that goes is the caller's to destroy, as everywhere else.
+		states, err := doc.d.tx.SecretsInAt(ctx, doc.f.row.ID, row.Revision)
+		if err != nil {
+			return err
+		}
+		for i := range states {
+			if err := doc.d.may(policy.SecretPurge, doc.d.home, doc.d.home.place.row(doc.ref.Path, &states[i])); err != nil {
+				return err
+			}
 		}
 		row.Destroyed, row.Due = true, 0
 		doc.mark(row)

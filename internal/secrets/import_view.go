@@ -40,6 +40,9 @@ func (s *Service) FolderImports(ctx context.Context, ref EnvRef, path domain.Pat
 			return hidden(err)
 		}
 		out, err = s.importViews(ctx, f)
+		out = slices.DeleteFunc(out, func(i ImportView) bool {
+			return !p.In(policy.SecretList, place{i.From.Project, i.From.Env}.resource(i.From.Path)).Some()
+		})
 		return err
 	})
 	return out, err
@@ -69,6 +72,9 @@ func (s *Service) ImportByID(ctx context.Context, id string) (EnvRef, domain.Pat
 	}
 	for _, row := range org.list {
 		for _, env := range org.projects[string(row.ID)].list {
+			if !s.door.Check(ctx, policy.ProjectRead, policy.Resource{Org: row.Org, Project: row.ID, Env: env.ID, EnvSlug: env.Slug}) {
+				continue // the id names nothing that the caller could know of
+			}
 			folders, _, err := s.cache.foldersBelow(ctx, env.ID, domain.Root)
 			if err != nil && !missing(err) {
 				return EnvRef{}, "", err

@@ -194,9 +194,24 @@ func (r *reader) follow(ctx context.Context, pl place, path domain.Path, ref dom
 		return tp, "", nil, err
 	}
 	r.basis.env(ctx, r.s, tp.env.ID)
+	if r.lenient {
+		if err := r.closed(tp, ref); err != nil {
+			return tp, ref.Folder, nil, err
+		}
+	}
 	row, _, _, err := r.s.cache.secret(ctx, tp.env.ID, ref.Folder, ref.Name)
 	r.basis.row(row, err)
 	return tp, ref.Folder, row, err
+}
+
+// closed refuses a reference into a folder that the caller may not see: the same whether there is such a secret or not, so that
+// nobody feels for names by references.
+func (r *reader) closed(to place, ref domain.Reference) error {
+	res := to.resource(ref.Folder)
+	if r.p.In(policy.SecretList, res).Some() || r.p.In(policy.SecretRead, res).Some() {
+		return nil
+	}
+	return fault.New(fault.Denied, "${%s} points to a secret that you may not read", ref).WithHint("ask for the right to read it, or ask for the raw value")
 }
 
 // visible finds a name in a folder or in what it imports; its own secrets win, then the last import. With may, imports for

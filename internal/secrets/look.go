@@ -133,6 +133,8 @@ type looker struct {
 	taken map[domain.SecretName]bool
 	out   Looked
 	keys  []string
+	// followed counts the imports that were followed for one folder, which is bounded; all folders that are shown have as many each.
+	followed int
 }
 
 func (l *looker) look(ctx context.Context, path domain.Path) error {
@@ -305,6 +307,7 @@ func (l *looker) all(ctx context.Context, path domain.Path) error {
 	}
 	seen := seenFolders{}
 	for _, f := range slices.Backward(shown) { // the later one shows a name that two import
+		l.followed = 0
 		if err := l.imports(ctx, f, seen); err != nil {
 			return err
 		}
@@ -357,9 +360,10 @@ func (f MetaFilter) fits(meta map[string]string) bool {
 func (l *looker) imports(ctx context.Context, f store.Folder, seen seenFolders) error {
 	seen[f.ID] = true
 	for _, imp := range slices.Backward(f.Settings.Imports) {
-		if seen[imp.Folder] || len(seen) > maxImports*maxImportDepth {
+		if seen[imp.Folder] || l.followed > maxImports*maxImportDepth {
 			continue
 		}
+		l.followed++
 		ip, ipath, ok, err := l.s.importedPlace(ctx, f.Org, imp)
 		if err != nil {
 			return err

@@ -104,7 +104,7 @@ func (s *Service) allTags(ctx context.Context, row store.Project) (map[domain.Ta
 // TagsByID finds the slugs of tags by their ids, for a change that names them so. An unknown one is fault.NotFound.
 func (s *Service) TagsByID(ctx context.Context, project string, ids []string) ([]domain.Tag, error) {
 	found, err := s.dir.project(ctx, guard.CallerOf(ctx).Principal.Org, project)
-	if err != nil {
+	if err != nil || !s.door.Check(ctx, policy.ProjectRead, policy.Resource{Org: found.row.Org, Project: found.row.ID}) {
 		return nil, guard.Missing()
 	}
 	known := map[string]domain.Tag{}

@@ -39,8 +39,8 @@ func (q Queries) DocumentVersions(ctx context.Context, folder domain.FolderID) (
 }
 
 // DocumentVersionsDue lists versions whose time is over and which still must be deleted, the earliest first.
-func (q Queries) DocumentVersionsDue(ctx context.Context, now int64, limit int) ([]DocumentVersion, error) {
-	return documentVersions.list(ctx, q.q, "WHERE due > 0 AND due <= ? ORDER BY due LIMIT ?", now, int64(limit))
+func (q Queries) DocumentVersionsDue(ctx context.Context, now int64, skip, limit int) ([]DocumentVersion, error) {
+	return documentVersions.list(ctx, q.q, "WHERE due > 0 AND due <= ? ORDER BY due, folder_id, version LIMIT ? OFFSET ?", now, int64(limit), int64(skip))
 }
 
 // PutDocumentVersions stores some.

@@ -54,7 +54,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"folder":                func() error { _, err := q.Folder(ctx, folder); return err },
 		"version of a document": func() error { _, err := q.DocumentVersion(ctx, folder, 1); return err },
 		"versions of it":        func() error { _, err := q.DocumentVersions(ctx, folder); return err },
-		"documents that end":    func() error { _, err := q.DocumentVersionsDue(ctx, 1, 5); return err },
+		"documents that end":    func() error { _, err := q.DocumentVersionsDue(ctx, 1, 0, 5); return err },
 		"a folder as it was":    func() error { _, err := q.SecretsInAt(ctx, folder, 5); return err },
 		"all it ever held":      func() error { _, err := q.StatesEverIn(ctx, folder); return err },
 		"empty folders":         func() error { _, err := q.EmptyFolders(ctx, env); return err },
@@ -88,7 +88,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"transit key by name":   func() error { _, err := q.TransitKeyByName(ctx, org, project, "x"); return err },
 		"transit keys":          func() error { _, err := q.TransitKeys(ctx, org, project); return err },
 		"transit keys counted":  func() error { _, err := q.CountTransitKeys(ctx, org, project); return err },
-		"transit keys due":      func() error { _, err := q.TransitKeysDue(ctx, 1, 5); return err },
+		"transit keys due":      func() error { _, err := q.TransitKeysDue(ctx, 1, 0, 5); return err },
 		"transit versions":      func() error { _, err := q.TransitVersions(ctx, "x"); return err },
 		"personals":             func() error { _, err := q.PersonalsOf(ctx, user, project); return err },
 	} {

@@ -70,8 +70,8 @@ func (q Queries) TransitKeys(ctx context.Context, org domain.OrgID, project doma
 }
 
 // TransitKeysDue lists up to limit keys of all organisations whose time to rotate has come.
-func (q Queries) TransitKeysDue(ctx context.Context, now, limit int64) ([]TransitKey, error) {
-	return transitKeys.list(ctx, q.q, "WHERE rotate_ms > 0 AND rotated_at + rotate_ms <= ? ORDER BY rotated_at + rotate_ms LIMIT ?", now, limit)
+func (q Queries) TransitKeysDue(ctx context.Context, now, skip, limit int64) ([]TransitKey, error) {
+	return transitKeys.list(ctx, q.q, "WHERE rotate_ms > 0 AND rotated_at + rotate_ms <= ? ORDER BY rotated_at + rotate_ms, id LIMIT ? OFFSET ?", now, limit, skip)
 }
 
 // TransitVersions lists the versions of a key, oldest first.

@@ -177,10 +177,16 @@ func (s *Service) decrypt(ctx context.Context, p guard.Permit, k *key, in *Close
 
 // newest gives the key anew when something names a version that this server has not heard of: another one may just have rotated.
 func (s *Service) newest(ctx context.Context, k *key, number int64) (*key, error) {
-	if number <= k.row.Latest {
+	if number <= k.row.Latest || k.renewed {
 		return k, nil
 	}
-	return s.reload(ctx, spot{k.row.Org, k.row.Project, k.row.Name})
+	fresh, err := s.reload(ctx, spot{k.row.Org, k.row.Project, k.row.Name})
+	if err != nil {
+		return k, err // the other items of a batch go on with what is known
+	}
+	again := *fresh
+	again.renewed = true // once for a request is enough, whatever versions it names
+	return &again, nil
 }
 
 // Missing says how a key is made that is not there yet when something is to be encrypted with it.

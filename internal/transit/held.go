@@ -21,6 +21,7 @@ type key struct {
 	row      store.TransitKey
 	versions map[int64]*version
 	size     int64
+	renewed  bool // loaded anew for one request
 }
 
 // version is one generation of a key. Its material is opened when it is first needed.

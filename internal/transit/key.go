@@ -377,23 +377,33 @@ func (s *Service) Delete(ctx context.Context, ref Ref) (Key, error) {
 	return out, err
 }
 
+// maxRotateRounds bounds one look at what is due; the next one goes on.
+const maxRotateRounds = 100
+
 // rotateDue rotates the keys whose time has come at a moment, in unix milliseconds.
 func (s *Service) rotateDue(ctx context.Context, now int64) error {
-	rows, err := s.db.TransitKeysDue(ctx, now, rotateBatch)
-	if err != nil {
-		return err
-	}
 	var failed []error
-	for _, row := range rows {
-		who := &domain.Principal{Kind: domain.System, ID: "transit", Name: "rotation of keys", Org: row.Org}
-		ctx := guard.WithCaller(ctx, &guard.Caller{Principal: who, Request: domain.NewID[string](), Dialect: "native"})
-		if row.Project != "" {
-			if _, _, err := s.places.Place(ctx, string(row.Project)); err != nil {
-				continue // of a deleted project, which may come back
+	for skip, round := int64(0), 0; round < maxRotateRounds; round++ { // what is left standing must not keep others from their turn
+		rows, err := s.db.TransitKeysDue(ctx, now, skip, rotateBatch)
+		if err != nil {
+			return errors.Join(append(failed, err)...)
+		}
+		for _, row := range rows {
+			who := &domain.Principal{Kind: domain.System, ID: "transit", Name: "rotation of keys", Org: row.Org}
+			ctx := guard.WithCaller(ctx, &guard.Caller{Principal: who, Request: domain.NewID[string](), Dialect: "native"})
+			if row.Project != "" {
+				if _, _, err := s.places.Place(ctx, string(row.Project)); err != nil {
+					skip++
+					continue // of a deleted project, which may come back
+				}
+			}
+			if _, err := s.rotate(ctx, Ref{Project: string(row.Project), Name: row.Name}, "rotate by schedule", now); err != nil {
+				skip++
+				failed = append(failed, err)
 			}
 		}
-		if _, err := s.rotate(ctx, Ref{Project: string(row.Project), Name: row.Name}, "rotate by schedule", now); err != nil {
-			failed = append(failed, err)
+		if len(rows) < rotateBatch {
+			break
 		}
 	}
 	return errors.Join(failed...)

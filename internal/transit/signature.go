@@ -102,11 +102,14 @@ func (s Scheme) check(kind Kind) error {
 		return fault.New(fault.Invalid, "unsupported signature algorithm")
 	case s.Marshaling != "" && s.Marshaling != ASN1 && s.Marshaling != JWS:
 		return fault.New(fault.Invalid, "unsupported marshaling algorithm")
-	case s.SaltLength < SaltHash:
+	case s.SaltLength < SaltHash, s.SaltLength > maxSalt:
 		return fault.New(fault.Invalid, "salt length is invalid")
 	}
 	return nil
 }
+
+// maxSalt bounds the salt of a signature, in bytes: the modulus of the largest key. More could never be used, and would be made first.
+const maxSalt = 512
 
 // minDigest and maxDigest bound a digest that the caller made, in bytes.
 const minDigest, maxDigest = 20, 64

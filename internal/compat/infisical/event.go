@@ -29,6 +29,9 @@ var eventNames = map[secrets.Doing]string{
 // maxRegistered bounds what one stream asks for.
 const maxRegistered = 100
 
+// writeWithin is how long a client may leave its connection full: much longer than any line is slow, much shorter than a token lives.
+const writeWithin = 10 * time.Second
+
 // registered is one thing that a stream asks for.
 type registered struct {
 	Event      string `json:"event"`
@@ -134,6 +137,10 @@ func (s *Surface) streamEvents(ctx context.Context, c *call) (*answer, error) {
 	c.writer.Header().Set("X-Accel-Buffering", "no") // some proxies hold back what they pass on
 	c.writer.WriteHeader(http.StatusOK)
 	send := func(text []byte) bool {
+		// A client that reads no more must not hold the stream past the life of its token.
+		if flusher.SetWriteDeadline(time.Now().Add(writeWithin)) != nil {
+			return false
+		}
 		if _, err := c.writer.Write(text); err != nil {
 			return false
 		}

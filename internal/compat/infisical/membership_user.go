@@ -5,6 +5,7 @@ import (
 
 	"github.com/keyturn/keyturn/internal/access"
 	"github.com/keyturn/keyturn/internal/domain"
+	"github.com/keyturn/keyturn/internal/fault"
 )
 
 // maxInvited bounds how many people one request makes members.
@@ -70,6 +71,9 @@ func (s *Surface) addUserMembers(ctx context.Context, c *call) (*answer, error) 
 		in := c.userMembership(who)
 		in.Roles, in.Fresh = roles, true
 		m, err := s.Access.SetMembership(ctx, s.Secrets, in)
+		if err != nil && fault.KindOf(err) == fault.Exists && len(people) > 1 {
+			m, err = s.Access.Membership(ctx, s.Secrets, in)
+		}
 		if err != nil {
 			return nil, err
 		}

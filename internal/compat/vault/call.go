@@ -27,6 +27,8 @@ const (
 const (
 	// maxBody bounds a body, in bytes, as the originals do by default.
 	maxBody = 32 << 20
+	// maxOpenBody bounds the body of whoever shows no token, in bytes: a login with room to spare.
+	maxOpenBody = 1 << 20
 	// mergePatch is the one type that a PATCH may have (RFC 7396).
 	mergePatch = "application/merge-patch+json"
 )
@@ -51,7 +53,7 @@ type call struct {
 // below gives what follows a prefix that ends in a slash.
 func (c *call) below(prefix string) (string, bool) { return strings.CutPrefix(c.path, prefix) }
 
-// read takes a request apart.
+// read takes a request apart, all but its body.
 func read(w http.ResponseWriter, r *http.Request) (*call, error) {
 	c := &call{query: r.URL.Query(), http: r, writer: w}
 	if strings.Contains(strings.ToLower(r.URL.RawPath), "%2f") {
@@ -86,17 +88,28 @@ func read(w http.ResponseWriter, r *http.Request) (*call, error) {
 		c.verb, c.fields = verbDelete, fromQuery(c.query)
 	case http.MethodPut, http.MethodPost:
 		c.verb = verbWrite
-		c.fields, err = readBody(r)
 	case http.MethodPatch:
 		c.verb = verbPatch
 		if ct, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); ct != mergePatch {
 			return nil, &shaped{status: http.StatusUnsupportedMediaType, messages: []string{"PATCH requires Content-Type of " + mergePatch + ", provided " + shown(ct)}}
 		}
-		c.fields, err = readBody(r)
 	default:
 		return nil, unsupported()
 	}
 	return c, err
+}
+
+// readFields reads the body of a write, once it is known who sends it.
+func (c *call) readFields() (err error) {
+	if c.verb != verbWrite && c.verb != verbPatch {
+		return nil
+	}
+	limit := int64(maxBody)
+	if isOpen(c) {
+		limit = maxOpenBody
+	}
+	c.fields, err = readBody(c.http, limit)
+	return err
 }
 
 // shown gives a media type as a message may repeat it.
@@ -116,8 +129,8 @@ func tokenOf(r *http.Request) (string, error) {
 }
 
 // readBody reads the fields of a write. What it is is told by its first byte: the Go client sends no type, curl a wrong one.
-func readBody(r *http.Request) (fields, error) {
-	raw, err := httpkit.ReadRaw(r, maxBody)
+func readBody(r *http.Request, limit int64) (fields, error) {
+	raw, err := httpkit.ReadRaw(r, limit)
 	if err != nil || len(raw) == 0 {
 		return fields{}, err
 	}

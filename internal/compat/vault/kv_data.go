@@ -56,13 +56,18 @@ func (k *kvCall) document(ctx context.Context) (secrets.Document, error) {
 }
 
 func (k *kvCall) read(ctx context.Context, _ *call) (*reply, error) {
-	if k.unchanged(ctx) {
+	tag, same := k.unchanged(ctx)
+	if same {
+		k.writer.Header().Set("ETag", tag)
 		k.writer.WriteHeader(http.StatusNotModified)
 		return &reply{sent: true}, nil
 	}
 	doc, err := k.document(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if tag != "" { // only who may read it hears that there is something
+		k.writer.Header().Set("ETag", tag)
 	}
 	if doc.Gone {
 		return &reply{status: http.StatusNotFound, data: dataAnswer{null, infoOf(doc.DocumentVersion, doc.Custom)}}, nil
@@ -76,23 +81,22 @@ func (k *kvCall) read(ctx context.Context, _ *call) (*reply, error) {
 
 // unchanged names the state that the answer will be made from, and tells whether the client has it already. That opens nothing. It is
 // more than the originals do.
-func (k *kvCall) unchanged(ctx context.Context) bool {
+func (k *kvCall) unchanged(ctx context.Context) (tag string, same bool) {
 	ref, err := k.mount.Document(k.path)
 	if err != nil || k.wrap != 0 || k.query.Get("version") != "" && k.query.Get("version") != "0" {
-		return false
+		return "", false
 	}
-	tag, err := k.s.Secrets.DocumentTag(ctx, ref)
+	tag, err = k.s.Secrets.DocumentTag(ctx, ref)
 	if err != nil {
-		return false
+		return "", false
 	}
 	tag = `W/"` + tag + `"` // weak: the id of the request differs
-	k.writer.Header().Set("ETag", tag)
 	for sent := range strings.SplitSeq(k.http.Header.Get("If-None-Match"), ",") {
 		if strings.TrimSpace(sent) == tag {
-			return true
+			return tag, true
 		}
 	}
-	return false
+	return tag, false
 }
 
 func (k *kvCall) write(ctx context.Context, _ *call) (*reply, error) { return k.put(ctx, false) }

@@ -55,6 +55,9 @@ func (s *Surface) serve(w http.ResponseWriter, r *http.Request) {
 	if err == nil && (!isOpen(c) || c.token != "" && !ignoresToken(c)) {
 		err = s.identify(ctx, c, caller)
 	}
+	if err == nil {
+		err = c.readFields()
+	}
 	if err == nil && c.wrap > 0 {
 		err = s.mayWrap(c)
 	}
