@@ -150,8 +150,13 @@ func (s *Service) metadata(ctx context.Context, held *heldDocument) (DocumentMet
 	if out.Current == 0 {
 		return out, nil
 	}
-	rows, err := s.db.DocumentVersions(ctx, held.folder.ID)
+	rows, err := s.db.DocumentVersionsFrom(ctx, held.folder.ID, held.version.Oldest) // not all that were ever made
 	if err != nil {
+		return out, err
+	}
+	if first, err := s.db.DocumentVersion(ctx, held.folder.ID, 1); err == nil && first.CreatedAt != 0 {
+		out.CreatedAt = min(out.CreatedAt, first.CreatedAt)
+	} else if err != nil && !missing(err) {
 		return out, err
 	}
 	if len(rows) == 0 || rows[0].Version < held.version.Version {

@@ -38,6 +38,11 @@ func (q Queries) DocumentVersions(ctx context.Context, folder domain.FolderID) (
 	return documentVersions.list(ctx, q.q, "WHERE folder_id = ? ORDER BY version DESC", string(folder))
 }
 
+// DocumentVersionsFrom lists those from a number on, newest first.
+func (q Queries) DocumentVersionsFrom(ctx context.Context, folder domain.FolderID, from int64) ([]DocumentVersion, error) {
+	return documentVersions.list(ctx, q.q, "WHERE folder_id = ? AND version >= ? ORDER BY version DESC", string(folder), from)
+}
+
 // DocumentVersionsDue lists versions whose time is over and which still must be deleted, the earliest first.
 func (q Queries) DocumentVersionsDue(ctx context.Context, now int64, skip, limit int) ([]DocumentVersion, error) {
 	return documentVersions.list(ctx, q.q, "WHERE due > 0 AND due <= ? ORDER BY due, folder_id, version LIMIT ? OFFSET ?", now, int64(limit), int64(skip))

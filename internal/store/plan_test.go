@@ -53,6 +53,7 @@ func TestHotQueriesUseAnIndex(t *testing.T) {
 		"all folders":           func() error { _, err := q.AllFolders(ctx, env); return err },
 		"folder":                func() error { _, err := q.Folder(ctx, folder); return err },
 		"version of a document": func() error { _, err := q.DocumentVersion(ctx, folder, 1); return err },
+		"newer versions of it":  func() error { _, err := q.DocumentVersionsFrom(ctx, folder, 3); return err },
 		"versions of it":        func() error { _, err := q.DocumentVersions(ctx, folder); return err },
 		"documents that end":    func() error { _, err := q.DocumentVersionsDue(ctx, 1, 0, 5); return err },
 		"a folder as it was":    func() error { _, err := q.SecretsInAt(ctx, folder, 5); return err },
